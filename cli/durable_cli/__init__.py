@@ -1,0 +1,1 @@
+"""The `durable` command: words to humans, exit codes. Everything it does is done by `durable`."""

@@ -1,0 +1,109 @@
+"""`durable dev`: run the project and reload it when it is saved."""
+
+from __future__ import annotations
+
+import gc
+import signal
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Annotated, NoReturn
+
+import typer
+
+from durable_cli.options import ConfigOption, EnvironmentOption, PersistOption
+
+
+class LogFormat(StrEnum):
+    """Lines for people, or one JSON object per line."""
+
+    pretty = "pretty"
+    json = "json"
+
+
+def dev(
+    config: ConfigOption = None,
+    env: EnvironmentOption = None,
+    ip: Annotated[
+        str | None,
+        typer.Option("--ip", metavar="IP", show_default=False, help="Address to listen on. Default: 127.0.0.1."),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            "--port", "-p", metavar="N", min=0, max=65535, show_default=False,
+            help="Port; 0 takes a free one. Default: 8787.",
+        ),
+    ] = None,
+    persist_to: PersistOption = None,
+    hosts: Annotated[
+        int | None,
+        typer.Option(
+            "--hosts", metavar="N", min=1, show_default=False,
+            help="Processes that run your code. Default: 1.",
+        ),
+    ] = None,
+    var: Annotated[
+        list[str] | None,
+        typer.Option("--var", metavar="K=V", show_default=False, help="Set a variable of env to a text; repeatable."),
+    ] = None,
+    no_reload: Annotated[bool, typer.Option("--no-reload", help="Do not watch the project's files.")] = False,
+    log_format: Annotated[
+        LogFormat,
+        typer.Option(
+            "--log-format", metavar="pretty|json", show_default=False,
+            help="Lines for people, or a JSON object per line. Default: pretty.",
+        ),
+    ] = LogFormat.pretty,
+    python: Annotated[
+        str | None,
+        typer.Option(
+            "--python", metavar="P", show_default=False,
+            help="Python that runs your code. Default: .venv beside the configuration, then durable's own.",
+        ),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No lines for requests and alarms.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also sockets, and whole tracebacks.")] = False,
+) -> None:  # fmt: skip
+    """Run the project, and reload it at every save.
+
+    Prints one line `Ready on http://127.0.0.1:8787` on standard output when it serves; everything else goes to
+    standard error. Ctrl+C lets running events finish and stops; a second Ctrl+C stops at once.
+    """
+    # Until the loop handles signals there is nothing to drain: stopping is success.
+    gc.disable()  # imports allocate a lot and free nothing; it is switched on again when it serves
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, _stop_before_start)
+    from durable.errors import UserInputError
+    from durable_cli.project import TypedSettings, load_project
+    from durable_cli.serving import Options, serve
+
+    if quiet and verbose:
+        raise UserInputError("--quiet and --verbose exclude each other", fix="leave one of them out")
+    project = load_project(
+        config,
+        env,
+        persist_to,
+        variables=parse_variables(var or ()),
+        settings=TypedSettings(ip, port, hosts),
+    )
+    serve(
+        project,
+        Options(reload=not no_reload, python=python, json=log_format is LogFormat.json, quiet=quiet, verbose=verbose),
+    )
+
+
+def parse_variables(words: Sequence[str]) -> dict[str, object]:
+    """`["GREETING=hello"]` → `{"GREETING": "hello"}`; values are text. Raises UserInputError for a word without `=`."""
+    from durable.errors import UserInputError
+
+    variables: dict[str, object] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            raise UserInputError(f"--var {word}: a variable is NAME=VALUE", fix=f"--var {name or 'NAME'}=value")
+        variables[name] = value
+    return variables
+
+
+def _stop_before_start(number: int, frame: object) -> NoReturn:
+    raise SystemExit(0)

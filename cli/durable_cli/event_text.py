@@ -1,0 +1,210 @@
+"""The lines of `durable dev`: an event as lines for people, or as one JSON object. Pure; knows no terminal.
+
+What an event holds may come from the network or from user code, so all of it is escaped.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+import msgspec
+
+from durable.errors import UserInputError
+from durable.gateway import events as gateway
+from durable.supervisor import events as supervisor
+from durable.wire.messages import ErrorReport
+from durable_cli.console import Ink, printable
+from durable_cli.report import explain, render, render_failure, report_address
+
+PATH_CHARACTERS_MAX: Final = 200
+NAME_CHARACTERS_MAX: Final = 80
+TEXT_CHARACTERS_MAX: Final = 4000
+CHANGED_FILES_MAX: Final = 3
+"""Files named by a reload line; a branch switch changes hundreds."""
+
+_ROUTINE: Final = (gateway.RequestServed, gateway.SocketOpened, gateway.SocketGone, gateway.AlarmFired)
+"""Nothing went wrong: left out by --quiet."""
+_SOCKETS: Final = (gateway.SocketOpened, gateway.SocketGone)
+"""Told by --verbose only."""
+_PLURALS: Final = {"RequestServed": "requests", "UserCodeFailed": "errors"}
+
+
+class _Formatter:
+    def __init__(self, *, quiet: bool, verbose: bool) -> None:
+        self._left_out_types = _ROUTINE if quiet else () if verbose else _SOCKETS
+
+    def wanted(self, event: object) -> bool:
+        return not isinstance(event, self._left_out_types)
+
+
+class PrettyFormatter(_Formatter):
+    """Lines for people: `GET /room/a 200 3 ms ChatRoom "a"`."""
+
+    def __init__(self, ink: Ink, *, quiet: bool = False, verbose: bool = False) -> None:
+        super().__init__(quiet=quiet, verbose=verbose)
+        self._ink = ink
+        self._verbose = verbose
+
+    def text(self, event: object) -> str:
+        ink = self._ink
+        match event:
+            case gateway.RequestServed():
+                return _request_line(event, ink)
+            case gateway.UserCodeFailed(report=report, method=method, path=path):
+                return render_failure(report, ink, request=f"{method} {path}".strip(), verbose=self._verbose)
+            case supervisor.Reloaded():
+                return _reloaded_lines(event, ink)
+            case supervisor.ReloadFailed(report=report, serving=serving):
+                return render_failure(report, ink, verbose=self._verbose) + "\n" + _still_serving(serving, ink)
+            case supervisor.ConfigRejected(errors=errors, serving=serving):
+                return "\n".join([*(render(explain(error), ink) for error in errors), _still_serving(serving, ink)])
+            case gateway.GatewayFault(traceback=traceback):
+                return _fault_lines(traceback, ink)
+            case gateway.HostLog(level=level, text=text, label=label):
+                colour = {"error": "red", "warning": "yellow"}.get(level, "dim")
+                shown = printable(f"{label}: {text}" if label else text, keep="\n", length_max=TEXT_CHARACTERS_MAX)
+                return ink.paint(shown, colour)
+            case _:
+                colour, text = _other_line(event)
+                return ink.paint(text, colour)
+
+    def left_out(self, counts: Counter[str]) -> str:
+        return "\n".join(
+            self._ink.paint(f"… {count} more {_PLURALS.get(name, 'lines')}", "dim") for name, count in counts.items()
+        )
+
+
+class JsonFormatter(_Formatter):
+    """One JSON object per event: `{"time": "2026-01-31T12:00:00.000Z", "event": "request_served", …}`."""
+
+    def __init__(
+        self, *, quiet: bool = False, verbose: bool = False, wall_seconds: Callable[[], float] = time.time
+    ) -> None:
+        super().__init__(quiet=quiet, verbose=verbose)
+        self._wall_seconds = wall_seconds
+
+    def text(self, event: object) -> str:
+        fields = msgspec.structs.asdict(cast("gateway.Event", event))
+        return self.line(_snake_case(type(event).__name__), **fields)
+
+    def left_out(self, counts: Counter[str]) -> str:
+        return self.line("left_out", counts={_snake_case(name): count for name, count in counts.items()})
+
+    def line(self, event: str, **fields: object) -> str:
+        now = self._wall_seconds()
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03}Z"
+        # ASCII only: no control character and no direction mark reaches a terminal that shows the file.
+        return json.dumps({"time": stamp, "event": event, **fields}, default=_json_value)
+
+
+def _json_value(value: Any) -> object:
+    match value:
+        case ErrorReport():
+            return {
+                "type": value.type,
+                "message": value.message,
+                "object": value.label,
+                "method": value.method,
+                "frames": [
+                    {"file": frame.file, "line": frame.line, "function": frame.function, "user": frame.user}
+                    for frame in value.frames
+                ],
+            }
+        case UserInputError():
+            return {"message": str(value), "fix": value.fix}
+        case _:
+            return str(value)
+
+
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
+
+def named(class_name: str, object_name: str | None) -> str:
+    """`ChatRoom "general"`; the class alone when the object has no name."""
+    if object_name is None:
+        return class_name
+    return f'{class_name} "{printable(object_name, length_max=NAME_CHARACTERS_MAX)}"'
+
+
+def duration(milliseconds: float) -> str:
+    """`0.4 ms`, `12 ms`, `1.3 s`"""
+    if milliseconds >= 1000:
+        return f"{milliseconds / 1000:.1f} s"
+    return f"{milliseconds:.0f} ms" if milliseconds >= 1 else f"{milliseconds:.1f} ms"
+
+
+def _request_line(event: gateway.RequestServed, ink: Ink) -> str:
+    status = event.status
+    colour = "red" if status >= 500 else "yellow" if status >= 400 else "cyan" if status >= 300 else "green"
+    method = printable(event.method, length_max=NAME_CHARACTERS_MAX)
+    path = printable(event.path, length_max=PATH_CHARACTERS_MAX)
+    line = f"{method} {path} {ink.paint(str(status), colour)} {ink.paint(duration(event.duration_ms), 'dim')}"
+    if event.class_name is not None:
+        line += " " + ink.paint(named(event.class_name, event.object_name), "cyan")
+    return line
+
+
+def _reloaded_lines(event: supervisor.Reloaded, ink: Ink) -> str:
+    line = f"reloaded in {duration(event.duration_ms)}"
+    if event.changed:
+        more = f" and {len(event.changed) - CHANGED_FILES_MAX} more" if len(event.changed) > CHANGED_FILES_MAX else ""
+        line += f" ({printable(', '.join(event.changed[:CHANGED_FILES_MAX]))}{more})"
+    warnings = [ink.paint("warning: ", "yellow", "bold") + printable(text, keep="\n") for text in event.warnings]
+    return "\n".join([ink.paint(line, "green"), *warnings])
+
+
+def _still_serving(serving: int, ink: Ink) -> str:
+    text = "the last good code goes on serving" if serving else "nothing serves yet; mend it and save"
+    return "  " + ink.paint(text, "yellow")
+
+
+def _fault_lines(traceback: str, ink: Ink) -> str:
+    """A bug of ours that one request met."""
+    heading = ink.paint("error:", "red", "bold") + " bug in durable: a request met it and was answered 500"
+    return "\n".join([
+        ink.paint(printable(traceback.rstrip(), keep="\n"), "dim"),
+        heading,
+        f"  {ink.paint('fix:', 'bold')} please report it with the lines above: {report_address()}",
+    ])  # fmt: skip
+
+
+def _other_line(event: object) -> tuple[str, str]:
+    """The colour and the text of an event that is one plain line."""
+    match event:
+        case gateway.SocketOpened(class_name=class_name, object_name=name):
+            return "dim", f"socket opened {named(class_name, name)}"
+        case gateway.SocketGone(class_name=class_name, object_name=name, code=code):
+            return "dim", f"socket closed {code} {named(class_name, name)}"
+        case gateway.AlarmFired(class_name=class_name, object_name=name, outcome=outcome):
+            return "red" if outcome == "failed" else "dim", f"alarm {outcome} {named(class_name, name)}"
+        case gateway.SocketEventsLost(count=count):
+            return "red", f"{count} socket events were running when their host died; they are not delivered again"
+        case gateway.RequestRefused(reason=reason, host=host, origin=origin):
+            return "yellow", _refusal(reason, host, origin)
+        case gateway.MalformedRequest(text=text, unreported=unreported):
+            more = f" (and {unreported} more since the last one that was reported)" if unreported else ""
+            return "yellow", f"not an HTTP request: {printable(text, length_max=PATH_CHARACTERS_MAX)}{more}"
+        case gateway.BoundBeyondLoopback(ip=ip, port=port):
+            return "yellow", f"listening on {ip}:{port}: other machines may reach this emulator"
+        case supervisor.RestartNeeded(settings=settings):
+            return "yellow", f"changed, and takes effect at the next start: {printable(', '.join(settings))}"
+        case supervisor.HostDied(pid=pid, cause=cause):
+            return "red", f"the host (pid {pid}) {printable(cause)}; starting another"
+        case supervisor.HostRestarted(pid=pid, duration_ms=duration_ms):
+            return "green", f"a new host (pid {pid}) serves, after {duration(duration_ms)}"
+        case _:
+            return "dim", printable(str(event), length_max=TEXT_CHARACTERS_MAX)
+
+
+def _refusal(reason: str, host: str, origin: str | None) -> str:
+    host = printable(host, length_max=NAME_CHARACTERS_MAX)
+    if reason == "origin":
+        where = printable(origin or "", length_max=NAME_CHARACTERS_MAX)
+        return f"refused a request from the page {where}: add its host to allowed_hosts in [dev] if you trust it"
+    return f'refused a request for the host "{host}": add it to allowed_hosts in [dev] if it is meant to reach you'

@@ -1,0 +1,168 @@
+"""Finds one object and runs SQL on it: through the running emulator, or on its file under the lock. Never creates one.
+
+Must not know how rows are shown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from durable.config.nearest import did_you_mean
+from durable.errors import NotFoundError, SqlError, UserInputError
+from durable.limits import INSPECT_SECONDS_MAX
+from durable_cli.console import printable
+from durable_cli.project import Project, with_state
+from durable_cli.report import StatementError, caret_at
+from durable_cli.rows import Rows, rows_from_answer
+
+if TYPE_CHECKING:
+    from durable.storage.actor_store import ActorStore
+    from durable.storage.layout import StateLayout
+    from durable_cli.client import Client
+
+SUGGESTIONS_FROM_MAX: Final = 10_000
+"""Names that a misspelt one is compared with; a class may have millions."""
+NAMES_SHOWN_MAX: Final = 10
+
+_OFFSET = re.compile(r"at offset (\d+)")
+_LOOKS_LIKE_SQL = re.compile(r"\s*(select|with|insert|update|delete|pragma|explain|create|drop|alter)\s", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Target:
+    """An object as it was typed: class or binding, then a name or 64 hex digits."""
+
+    class_word: str
+    name: str | None = None
+    id: str | None = None
+
+    def __str__(self) -> str:
+        which = f'"{self.name}"' if self.name is not None else self.id or ""
+        return printable(f"{self.class_word} {which}")
+
+
+def run_sql(project: Project, target: Target, sql: str, *, write: bool, rows_max: int) -> Rows:
+    """The rows of the last statement in `sql`. Raises NotFoundError, StatementError, StateInUseError."""
+    if not project.state.is_dir():
+        raise NotFoundError(
+            f"nothing is stored yet: there is no {project.state}",
+            fix="durable dev, then use the object once; or name another place with --persist-to DIR",
+        )
+    try:
+        return with_state(
+            project,
+            "durable sql",
+            on_files=lambda layout: _on_file(project, layout, target, sql, write=write, rows_max=rows_max),
+            on_emulator=lambda client: _through_emulator(client, target, sql, write=write, rows_max=rows_max),
+        )
+    except SqlError as error:
+        raise _statement_error(str(error), sql, write=write) from error
+
+
+def _through_emulator(client: Client, target: Target, sql: str, *, write: bool, rows_max: int) -> Rows:
+    question = {
+        "class": target.class_word, "name": target.name, "id": target.id, "sql": sql, "write": write,
+        "rows_max": rows_max,
+    }  # fmt: skip
+    return rows_from_answer(client.post("/__durable/sql", question))
+
+
+def _on_file(project: Project, layout: StateLayout, target: Target, sql: str, *, write: bool, rows_max: int) -> Rows:
+    # Imported here: apsw is not needed when an emulator runs.
+    from durable.clock import SystemClock
+    from durable.storage.actor_store import ActorStore
+
+    path = _object_file(layout, _namespace_key(project, layout, target.class_word), target)
+    store = ActorStore(path, clock=SystemClock(), on_first_write=lambda: None)
+    try:
+        found = store.inspect(sql, write=write, rows_max=rows_max, seconds_max=INSPECT_SECONDS_MAX)
+        if write and found.rows_written:
+            _make_durable(store)
+    finally:
+        store.close()
+    return Rows(tuple(found.columns), tuple(tuple(row) for row in found.rows), found.truncated, found.rows_written)
+
+
+def _make_durable(store: ActorStore) -> None:
+    """Hosts do this once for many commits (their epochs); here it is the last thing before "3 rows written" is said."""
+    from durable.storage.database import sync_file
+    from durable.storage.layout import sync_folder
+
+    descriptor, folder = store.database.take_sync_targets()
+    sync_file(descriptor)
+    if folder is not None:
+        sync_folder(Path(folder))
+
+
+def _namespace_key(project: Project, layout: StateLayout, class_word: str) -> str:
+    """The namespace of a class name or a binding name. Raises NotFoundError that lists what there is."""
+    from durable.storage.state_db import StateDatabase
+
+    bindings = {binding.name: binding.class_name for binding in project.config.bindings}
+    class_name = bindings.get(class_word, class_word)
+    keys: dict[str, str] = {}
+    if layout.state_file.is_file():
+        state = StateDatabase(layout.state_file)
+        try:
+            keys = {row.class_name: row.key for row in state.namespaces(project.config.environment)}
+        finally:
+            state.close()
+    if class_name in keys:
+        return keys[class_name]
+    if class_word in bindings or class_word in bindings.values():
+        raise NotFoundError(f"{printable(class_name)} has no objects yet", fix="durable dev, then use one")
+    words = [*keys, *bindings]
+    known = f"There are {', '.join(words)}." if words else "There are none yet."
+    raise NotFoundError(
+        f'there is no class or binding "{printable(class_word)}"',
+        fix=f"{did_you_mean(class_word, words)} {known}".strip(),
+    )
+
+
+def _object_file(layout: StateLayout, key: str, target: Target) -> Path:
+    from durable.sdk.ids import checked_id, id_from_name
+
+    try:
+        identity = id_from_name(key, target.name) if target.name is not None else checked_id(key, target.id or "")
+    except TypeError as error:
+        raise UserInputError(str(error), fix="durable sql CLASS NAME, or --id with the 64 digits of ctx.id") from error
+    path = layout.object_file(key, identity)
+    if not path.is_file():
+        raise no_such_object(target, _names(layout, key))
+    return path
+
+
+def _names(layout: StateLayout, key: str) -> Sequence[str]:
+    from durable.storage.index import NamespaceIndex
+
+    if not layout.index_file(key).is_file():  # opening it would make one
+        return ()
+    index = NamespaceIndex(layout.index_file(key))
+    try:
+        return index.names(SUGGESTIONS_FROM_MAX)
+    finally:
+        index.close()
+
+
+def no_such_object(target: Target, names: Sequence[str]) -> NotFoundError:
+    if target.name is not None and _LOOKS_LIKE_SQL.match(target.name):
+        return NotFoundError(
+            f"no such object: {target}; the first word after the class is the object's name",
+            fix=f'durable sql {target.class_word} NAME "SQL"',
+        )
+    hint = did_you_mean(target.name, names) if target.name is not None else ""
+    if names:
+        shown = ", ".join(printable(name, length_max=80) for name in names[:NAMES_SHOWN_MAX])
+        hint += f" {target.class_word} has {shown}" + (" and more." if len(names) > NAMES_SHOWN_MAX else ".")
+    return NotFoundError(f"no such object: {target}", fix=hint.strip())
+
+
+def _statement_error(message: str, sql: str, *, write: bool) -> StatementError:
+    offset = _OFFSET.search(message)
+    fix = "add --write to change data"
+    refused = not write and "--write" in message
+    return StatementError(message, quoted=caret_at(sql, int(offset[1])) if offset else "", fix=fix if refused else "")

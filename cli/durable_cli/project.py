@@ -1,0 +1,161 @@
+"""Where a command works: the configuration and the state beside it, reached through the running emulator or the lock.
+
+One rule for every tool: whoever holds the lock may open the files; whoever does not asks the process that does.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from durable import config as configuration
+from durable import limits
+from durable.config import Config, ConfigWarning, DevSettings
+from durable.errors import StateInUseError, UserInputError
+from durable_cli import console
+from durable_cli.report import shown_path
+
+if TYPE_CHECKING:
+    from durable.storage.layout import StateLayout
+    from durable_cli.client import Client
+
+STATE_FOLDER: Final = ".durable"
+IN_USE_TRIES: Final = 20
+IN_USE_PAUSE_SECONDS: Final = 0.1
+"""An emulator that is starting holds the lock before it listens, one that is stopping after; 2 s bridge both."""
+
+_IP_WORDS: Final = {"localhost": "127.0.0.1", "*": "0.0.0.0"}
+"""What wrangler takes for addresses, in the file as well."""
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class TypedSettings:
+    """Keys of [dev] that the command line replaces; None keeps what the file says."""
+
+    ip: str | None = None
+    port: int | None = None
+    hosts: int | None = None
+
+    def over(self, dev: DevSettings) -> DevSettings:
+        """Raises UserInputError for what a file could not say either."""
+        ip = _IP_WORDS.get(self.ip or "", self.ip)
+        hosts = dev.hosts if self.hosts is None else self.hosts
+        if hosts > limits.HOSTS_MAX:
+            raise UserInputError(f"--hosts {hosts}: at most {limits.HOSTS_MAX} processes", fix="--hosts 2")
+        try:
+            ipaddress.ip_address(dev.ip if ip is None else ip)
+        except ValueError:
+            raise UserInputError(f"--ip {ip}: not an IP address", fix="--ip 127.0.0.1, or --ip 0.0.0.0") from None
+        return replace(
+            dev, ip=dev.ip if ip is None else ip, port=dev.port if self.port is None else self.port, hosts=hosts
+        )
+
+
+@dataclass(frozen=True)
+class Project:
+    """A configuration and the folder that `--persist-to` replaces as a whole."""
+
+    config: Config
+    folder: Path
+    read_again: Callable[[], Config]
+    """The same file, with the same words of the command line laid over it."""
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "state"
+
+    @property
+    def run(self) -> Path:
+        return self.folder / "run"
+
+
+def load_project(
+    file: Path | None,
+    environment: str | None,
+    persist_to: Path | None,
+    *,
+    variables: Mapping[str, object] | None = None,
+    settings: TypedSettings | None = None,
+) -> Project:
+    """Read the configuration. `variables` are laid over [vars]."""
+
+    def read(path: Path | None) -> Config:
+        loaded = configuration.load(path, environment=environment, overrides=variables or {})
+        return replace(loaded, dev=(settings or TypedSettings()).over(loaded.dev))
+
+    config = read(file)
+    folder = persist_to.expanduser().absolute() if persist_to is not None else config.root / STATE_FOLDER
+    return Project(config, folder, lambda: read(config.path))
+
+
+def tell_warnings(project: Project) -> None:
+    """What is probably not meant in the configuration, for the human."""
+    ink = console.stderr_ink()
+    for warning in project.config.warnings:
+        console.say(f"{ink.paint('warning:', 'yellow', 'bold')} {warning_text(warning)}")
+
+
+def warning_text(warning: ConfigWarning) -> str:
+    """`durable.toml:3:1: "nmae" is not a setting. Did you mean "name"?`"""
+    location = warning.location
+    place = shown_path(location.file) + (f":{location.line}:{location.column}" if location.line else "")
+    return console.printable(f"{place}: {warning.message} {warning.hint}".rstrip(), keep="\n")
+
+
+def with_state(
+    project: Project,
+    what: str,
+    *,
+    on_files: Callable[[StateLayout], Result],
+    on_emulator: Callable[[Client], Result],
+    pause: Callable[[float], None] = time.sleep,
+) -> Result:
+    """Take the lock and call `on_files`, or, when an emulator holds it, call `on_emulator`.
+
+    `what` names us to others while we hold it. Raises StateInUseError when the holder is no emulator that answers.
+    """
+    # Imported here: `durable dev` loads this file and needs none of them.
+    from durable.storage.layout import StateLayout
+    from durable.storage.lock import StateLock
+    from durable_cli.client import Client, NotRunningError, find_emulator
+
+    tries = 0
+    while True:
+        try:
+            lock = StateLock.acquire(project.state, what=what)
+        except StateInUseError as error:
+            tries += 1
+            emulator = find_emulator(project.run)
+            # An address that an earlier emulator left may be someone else's by now: only the holder gets the token.
+            if emulator is not None and error.holder.startswith(f"pid {emulator.pid} "):
+                try:
+                    client = Client(emulator)
+                    _check_environment(client, project.config.environment)
+                    return on_emulator(client)
+                except NotRunningError:
+                    pass
+            if tries >= IN_USE_TRIES:
+                raise
+            pause(IN_USE_PAUSE_SECONDS)
+        else:
+            try:
+                return on_files(StateLayout(project.state))
+            finally:
+                lock.release()
+
+
+def _check_environment(client: Client, wanted: str | None) -> None:
+    """An emulator serves one environment; asking it about another would answer with the wrong objects."""
+    serving = client.get("/__durable/status").get("environment")
+    if serving != wanted:
+        named = f"the environment {serving}" if serving is not None else "no environment"
+        raise UserInputError(
+            f"the running emulator serves {named}, and {wanted or 'none'} was asked for",
+            fix=f"add --env {serving}, or stop it" if serving is not None else "leave --env out, or stop it",
+        )

@@ -1,0 +1,226 @@
+"""One run of `durable dev`: the emulator, the log, the keys and the signals, from the first process to the last.
+
+Decides nothing about serving or reloading; that is the emulator's. Owns the terminal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import sys
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Final, NoReturn
+
+import uvloop
+
+from durable import __version__
+from durable.emulator import Emulator
+from durable.errors import LoadFailedError
+from durable.supervisor.events import ConfigRejected, Reloaded, ReloadFailed
+from durable_cli import console, exit_codes, report
+from durable_cli.bindings import bindings_rows, bindings_table
+from durable_cli.event_text import JsonFormatter, PrettyFormatter
+from durable_cli.hotkeys import Hotkey, Hotkeys, help_line
+from durable_cli.interpreter import Interpreter, choose_interpreter
+from durable_cli.project import Project, tell_warnings, warning_text
+from durable_cli.request_log import BackgroundWriter, RequestLog
+
+CLEAR_SCREEN: Final = "\x1b[2J\x1b[3J\x1b[H"
+"""Erase what is seen, erase what was scrolled away, go to the first line (ECMA-48, xterm)."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was typed after `durable dev` that is not a setting of the configuration."""
+
+    reload: bool = True
+    python: str | None = None
+    json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+
+
+def serve(project: Project, options: Options) -> None:
+    """Run until Ctrl+C or SIGTERM. Raises what kept it from starting."""
+    interpreter = choose_interpreter(options.python, project.config.root)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(project, options, interpreter))
+
+
+async def _serve(project: Project, options: Options, interpreter: Interpreter) -> None:
+    run = _Run(project, options, interpreter)
+    run.listen_to_signals()
+    await run.serve()
+
+
+class _Run:
+    def __init__(self, project: Project, options: Options, interpreter: Interpreter) -> None:
+        self._project = project
+        self._options = options
+        self._interpreter = interpreter
+        self._loop = asyncio.get_running_loop()
+        self._ink = console.stderr_ink()
+        self._json = JsonFormatter(quiet=options.quiet, verbose=options.verbose) if options.json else None
+        self._writer = BackgroundWriter(sys.stderr)
+        self._log = RequestLog(
+            self._json or PrettyFormatter(self._ink, quiet=options.quiet, verbose=options.verbose),
+            self._writer,
+            self._loop.call_later,
+        )
+        self._emulator = Emulator(
+            project.config,
+            state=project.state,
+            python=interpreter.path,
+            reread=project.read_again,
+            watch=options.reload,
+            on_event=self._on_event,
+        )
+        self._stop = asyncio.Event()
+        self._started = False
+        self._ready_told = False
+        self._load_failed = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._terminal = Hotkeys(self._keys() if self._has_keys() else {})
+
+    # --- from start to end --------------------------------------------------------------------------------------------
+    async def serve(self) -> None:
+        starting = asyncio.ensure_future(self._emulator.start())
+        stopping = asyncio.ensure_future(self._stop.wait())
+        try:
+            # One turn of the loop: the host's process is born before we spend time on words.
+            await asyncio.sleep(0)
+            self._tell_bindings()
+            await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                await starting
+                self._tell_start()
+                with self._terminal:
+                    await stopping
+        finally:
+            stopping.cancel()
+            starting.cancel()
+            await asyncio.gather(starting, stopping, return_exceptions=True)
+            await self._emulator.stop()
+            self._log.flush()
+            self._writer.close()
+
+    def _tell_start(self) -> None:
+        self._started = True
+        gc.freeze()  # modules live as long as the process: no collection looks at them again
+        gc.enable()
+        if not self._load_failed:
+            self._tell_ready()
+        elif not self._options.reload:
+            # Nobody waits for a save that would mend it.
+            raise LoadFailedError("the program could not be loaded; see above")
+        if self._has_keys():
+            self._log.say(self._ink.paint(help_line(self._keys()), "dim"))
+
+    def _on_event(self, event: object) -> None:
+        match event:
+            case ReloadFailed(serving=0) | ConfigRejected(serving=0):
+                self._load_failed = True
+            case Reloaded():
+                self._load_failed = False
+                if self._started:
+                    self._tell_ready()
+            case _:
+                pass
+        self._log.add(event)
+
+    # --- words --------------------------------------------------------------------------------------------------------
+    def _tell_bindings(self) -> None:
+        config = self._project.config
+        if self._json is not None:
+            bindings = [{"name": name, "kind": kind, "what": what} for name, kind, what in bindings_rows(config)]
+            warnings = [warning_text(warning) for warning in config.warnings]
+            self._log.say(
+                self._json.line("starting", version=__version__, name=config.name, bindings=bindings, warnings=warnings)
+            )
+            return
+        tell_warnings(self._project)
+        heading = f"{self._ink.paint(f'durable {__version__}', 'bold')}  {config.name}"
+        if config.environment is not None:
+            heading += f" [{config.environment}]"
+        lines = [
+            f"{heading}  {self._ink.paint(report.shown_path(config.path), 'dim')}",
+            bindings_table(config, self._ink),
+        ]
+        if self._options.verbose:
+            lines.append(f"  Python: {self._interpreter.path} ({self._interpreter.reason})")
+        self._log.say("\n".join(lines))
+        self._log.flush()
+
+    def _tell_ready(self) -> None:
+        """The one line on standard output, once: whoever started us may wait for it."""
+        if self._ready_told:
+            return
+        self._ready_told = True
+        self._log.flush()
+        # Whoever reads our output may be gone; that is no reason to stop serving.
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.write(f"Ready on {self._emulator.url}\n")
+            sys.stdout.flush()
+        if self._json is not None:
+            self._log.say(self._json.line("ready", url=self._emulator.url))
+
+    # --- signals ------------------------------------------------------------------------------------------------------
+    def listen_to_signals(self) -> None:
+        # SIGHUP: the terminal was closed. All three drain; hosts are told by us, not by the terminal.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self._loop.add_signal_handler(number, self._ask_to_stop)
+
+    def _ask_to_stop(self) -> None:
+        if self._stop.is_set():
+            self._end_at_once()
+        self._stop.set()
+        if self._has_keys():
+            self._log.say("stopping; Ctrl+C again stops at once")
+
+    def _end_at_once(self) -> NoReturn:
+        """Hosts end with us: their channel is at its end. What was acknowledged is on disk."""
+        self._emulator.kill()
+        self._terminal.restore()
+        os._exit(exit_codes.INTERRUPTED)
+
+    # --- keys ---------------------------------------------------------------------------------------------------------
+    def _has_keys(self) -> bool:
+        return self._json is None and console.interactive()
+
+    def _keys(self) -> dict[str, Hotkey]:
+        return {
+            "o": Hotkey("open in browser", lambda: self._run(self._open_browser())),
+            "r": Hotkey("reload", lambda: self._run(self._reload())),
+            "c": Hotkey("clear", self._clear),
+            "h": Hotkey("help", lambda: self._log.say(self._ink.paint(help_line(self._keys()), "dim"))),
+            "q": Hotkey("quit", self._ask_to_stop),
+        }
+
+    def _run(self, work: Coroutine[object, object, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._log.say(report.render(report.explain(error), self._ink))
+
+    async def _reload(self) -> None:
+        await self._emulator.reload()
+
+    async def _open_browser(self) -> None:
+        # Imported here: only this key needs it.
+        import webbrowser
+
+        if not await self._loop.run_in_executor(None, webbrowser.open, self._emulator.url):
+            self._log.say(f"no browser was found; open {self._emulator.url}")
+
+    def _clear(self) -> None:
+        self._log.flush()
+        self._writer.write(CLEAR_SCREEN)

@@ -1,0 +1,429 @@
+"""One actor in memory: construct, deliver, commit at the end of each turn, let out what may go, reset, evict."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from typing import Any
+
+from durable.actor.engine import Engine
+from durable.actor.events import Event
+from durable.actor.input_gate import CriticalSection, InputGate
+from durable.actor.state import ActorState, accept_socket
+from durable.actor.turn import TurnDriver, actor_variable, section_variable
+from durable.errors import ActorError, ActorResetError, DurableObjectAbort, OverloadedError, StorageError
+from durable.limits import CRITICAL_SECTION_DEPTH_MAX, CRITICAL_SECTION_SECONDS, MAILBOX_EVENTS_MAX
+from durable.sdk.aliases import find_handler
+from durable.sdk.runtime import runtime_variable
+from durable.sdk.websocket import WebSocket
+from durable.storage.actor_store import ActorStore
+from durable.wire.messages import ActorKey, IndexPut, SocketClose
+
+Output = Callable[[int], None]
+"""Lets one thing out, told the epoch it reveals; 0 when all of it is durable already."""
+
+_DELETE_ALL_DELETES_ALARM = "2026-02-24"
+"""Compatibility date from which `delete_all` takes the alarm with it (platform flag `delete_all_deletes_alarm`)."""
+
+_VIOLATED = (
+    "Durable Object was reset and rolled back to its last known good state because the application left the database "
+    "in a state where constraints were violated: "
+)
+"""The platform's words for a deferred constraint that fails at the commit."""
+
+
+class Actor:
+    """One live activation of one id."""
+
+    def __init__(self, key: ActorKey, cls: Any, env: Any, engine: Engine, store: ActorStore) -> None:
+        self.key = key
+        self.engine = engine
+        self.store = store
+        self.gate = InputGate(engine.loop)
+        self.label = f"{cls.__name__} {_quoted(key)}"
+        self.instance: Any = None
+        self.broken: BaseException | None = None
+        self.has_alarm_handler = find_handler(cls, "alarm") is not None
+        self.keeps_alarm_on_delete_all = engine.compatibility_date < _DELETE_ALL_DELETES_ALARM
+        self.last_used = engine.clock.monotonic()
+
+        self.in_turn = False
+        self.dirty = False
+        self.transactions = 0
+        self.outbox: list[Output] = []
+        self.epoch = 0
+        self.alarm_running = False
+        self.alarm_touched = False
+
+        self._class = cls
+        self._env = env
+        self._events: set[Event] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._indexed_alarm: int | None = None
+        self._alarm_epoch = 0
+        self._context = contextvars.copy_context()
+        self._context.run(actor_variable.set, self)
+        self._context.run(section_variable.set, None)
+        self._context.run(runtime_variable.set, engine.runtime(self))
+
+    # --- life -------------------------------------------------------------------------------------------------
+    def construct(self) -> None:
+        """Run the user's `__init__` as a turn of its own. A failure resets the actor; the next event tries again."""
+        state = ActorState(self)
+        instance: Any = self._class.__new__(self._class)
+        instance.ctx, instance.env = state, self._env
+        if self.store.exists:
+            self._indexed_alarm = self.store.alarm.get()
+        self.in_turn = True
+        try:
+            self._context.run(instance.__init__, state, self._env)
+        except DurableObjectAbort:
+            return
+        except BaseException as error:
+            # SystemExit and KeyboardInterrupt too: a user's constructor does not end the host.
+            with contextlib.suppress(AttributeError):
+                error.durable_object_reset = True  # type: ignore[attr-defined]
+            self.reset(error)
+            return
+        self.instance = instance
+        self.end_turn()
+
+    def reset(self, error: BaseException) -> None:
+        """Throw this activation away: its open turn is rolled back, everyone who waits for it gets `error`."""
+        if self.broken is not None:
+            return
+        self.broken = error
+        self.in_turn = False
+        self.dirty = False
+        self.outbox.clear()
+        self.transactions = 0
+        self.gate.committing = 0
+        self.store.rollback()
+        for record in self.engine.sockets.of(self.key.id):
+            self.engine.sockets.forget(record)
+            self.engine.send(SocketClose(record.socket, 1006, "", 0))
+        self.engine.actor_gone(self)
+        for event in list(self._events):
+            self._settle(event, None, error)
+        current = asyncio.current_task(self.engine.loop)
+        for task in list(self._tasks):
+            if task is not current:
+                task.cancel()
+        self.gate.open_for_good()
+
+    def check_usable(self) -> None:
+        """Raises what broke the actor, for code that outlived it."""
+        if self.broken is not None:
+            raise ActorResetError(str(self.broken)) from self.broken
+
+    def usable_store(self) -> ActorStore:
+        if self.broken is not None:
+            self.check_usable()
+        return self.store
+
+    @property
+    def running_events(self) -> int:
+        """Events delivered and not finished; a drain waits for these alone."""
+        return len(self._events)
+
+    def pins(self) -> list[str]:
+        """What keeps the actor in memory, in words; empty when it can be evicted."""
+        found: list[str] = []
+        if self._events:
+            found.append(f"{len(self._events)} running or waiting events")
+        if len(self._tasks) > len(self._events):
+            found.append(f"{len(self._tasks) - len(self._events)} tasks")
+        if self.gate.committing or self.dirty or self.outbox:
+            found.append("an open commit")
+        standing = sum(not record.hibernatable for record in self.engine.sockets.of(self.key.id))
+        if standing:
+            found.append(f"{standing} accept()ed web sockets")
+        return found
+
+    def evict(self) -> None:
+        """Leave memory; sockets stay. Only for an actor that nothing pins."""
+        self.broken = ActorResetError("this instance was evicted")
+        self.engine.sockets.forget_objects(self.key.id)
+        self.engine.actor_gone(self)
+
+    # --- events -----------------------------------------------------------------------------------------------
+    def deliver(self, event: Event) -> None:
+        """Start the event, or queue it behind the gate. Never raises: failures are the event's answer."""
+        self.last_used = self.engine.clock.monotonic()
+        if self.gate.waiting >= MAILBOX_EVENTS_MAX:
+            event.settled = True
+            event.fail(self, OverloadedError("Durable Object is overloaded. Too many requests queued."))
+            return
+        self._events.add(event)
+        if self.instance is None and self.broken is None:
+            self.construct()
+        if self.broken is not None:
+            self._settle(event, None, self.broken)
+            return
+        self.gate.when_admitted(None, partial(self._begin, event))
+
+    def withdraw_waiting(self) -> list[Event]:
+        """Events that were delivered but have not begun; they are forgotten here."""
+        waiting = [event for event in self._events if event.task is None and not event.settled]
+        for event in waiting:
+            event.settled = True
+            self._events.discard(event)
+        return waiting
+
+    def _begin(self, event: Event) -> None:
+        if event.settled or self.broken is not None:
+            self._events.discard(event)
+            return
+        event.begin(self)
+        task: asyncio.Task[Any] = asyncio.Task(
+            TurnDriver(self._run(event), self, None), loop=self.engine.loop, context=self._context.copy()
+        )
+        event.task = task
+        self.adopt(task)
+
+    async def _run(self, event: Event) -> None:
+        try:
+            result = await event.run(self)
+        except DurableObjectAbort:
+            pass
+        except asyncio.CancelledError as error:
+            if not event.settled and self.broken is None:
+                self._settle(event, None, error)
+            raise
+        except BaseException as error:
+            self._settle(event, None, error)
+        else:
+            self._settle(event, result, None)
+        finally:
+            self._events.discard(event)
+            self.last_used = self.engine.clock.monotonic()
+
+    def _settle(self, event: Event, result: Any, error: BaseException | None) -> None:
+        self._events.discard(event)
+        if event.settled:
+            return
+        event.settled = True
+        if error is None:
+            event.succeed(self, result)
+        else:
+            event.fail(self, error)
+
+    def adopt(self, task: asyncio.Task[Any]) -> None:
+        """A task of this actor: it pins the actor, and a reset cancels it."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """A task of this actor for work that belongs to no single event, such as a streamed body."""
+        return self.engine.loop.create_task(work, context=self._context.copy())
+
+    # --- turns and commits ------------------------------------------------------------------------------------
+    def first_write(self) -> None:
+        """The store opened the implicit transaction. Outside a turn (a loop callback) the write gets its own turn."""
+        self.dirty = True
+        if not self.in_turn:
+            self.engine.loop.call_soon(self.end_turn)
+
+    def end_turn(self) -> None:
+        """Nothing of the actor runs now: commit what it wrote, then let out what it said."""
+        self.in_turn = False
+        if self.transactions or self.gate.committing:
+            return
+        if self.dirty:
+            self._commit()
+        elif self.outbox:
+            self._let_out()
+
+    def emit(self, output: Output) -> None:
+        """Say something to the outside: after this turn's commit, marked with the epoch it reveals."""
+        if self.is_between_turns:
+            output(self._revealed())
+        else:
+            self.outbox.append(output)
+
+    def emit_request(self, output: Output) -> None:
+        """Say something that the actor waits for. Inside a transaction it leaves at once: its commit would never come."""
+        if self.transactions and not self.gate.committing:
+            output(self._revealed())
+        else:
+            self.emit(output)
+
+    def _commit(self) -> None:
+        store = self.store
+        try:
+            alarm = store.alarm_now
+            earlier = alarm is not None and (self._indexed_alarm is None or alarm < self._indexed_alarm)
+            if store.is_new or earlier:
+                # The index must not sleep past the alarm, nor miss the object, if we die between the two files.
+                self.gate.begin_commit()
+                self.engine.index_put(self.key, alarm, partial(self._indexed, alarm))
+                return
+        except StorageError as error:
+            self.reset(ActorResetError(str(error)))
+            return
+        self._finish_commit()
+
+    def _indexed(self, alarm: int | None, error: str) -> None:
+        if self.broken is not None:
+            return
+        if error:
+            self.reset(ActorResetError(f"the index of objects could not be written: {error}"))
+            return
+        self._indexed_alarm = alarm
+        self._finish_commit()
+        self.gate.end_commit()
+
+    def _finish_commit(self) -> None:
+        store = self.store
+        try:
+            alarm = store.alarm_now
+            if not store.commit():
+                self.dirty = False
+                self._let_out()
+                return
+        except StorageError as error:
+            text = str(error)
+            self.reset(ActorResetError(_VIOLATED + text if "CONSTRAINT" in text else text))
+            return
+        self.dirty = False
+        self.epoch = epoch = self.engine.commit(store)
+        if alarm != self._indexed_alarm:
+            self._alarm_epoch = epoch
+            self.engine.when_durable(epoch, partial(self._index_later_alarm, epoch, alarm))
+        self._let_out()
+
+    def _index_later_alarm(self, epoch: int, alarm: int | None) -> None:
+        # A newer change of the alarm speaks for itself; an older one must not overwrite it.
+        if epoch == self._alarm_epoch and alarm != self._indexed_alarm:
+            self._indexed_alarm = alarm
+            self.engine.send(IndexPut(0, self.key, alarm))
+
+    def _let_out(self) -> None:
+        outbox, self.outbox = self.outbox, []
+        epoch = self._revealed()
+        for output in outbox:
+            output(epoch)
+
+    def _revealed(self) -> int:
+        return self.epoch if self.epoch > self.engine.durable_epoch else 0
+
+    @property
+    def is_between_turns(self) -> bool:
+        """Whether nothing is open: no turn, no transaction, no commit under way."""
+        return not (self.in_turn or self.dirty or self.transactions or self.gate.committing)
+
+    def hold(self) -> None:
+        """Keep every turn out while a tool uses the actor's connection; only between turns."""
+        self.gate.begin_commit()
+
+    def release(self) -> None:
+        if self.broken is None:
+            self.gate.end_commit()
+            self.end_turn()
+
+    def committed_alarm(self) -> int | None:
+        """The alarm's row as it stands after a reset."""
+        return self.store.alarm.get() if self.store.exists else None
+
+    def wait_durable(self) -> Awaitable[None]:
+        """A future that is done when everything written so far is on disk."""
+        future: asyncio.Future[None] = self.engine.loop.create_future()
+
+        def done() -> None:
+            if not future.done():
+                future.set_result(None)
+
+        self.emit(lambda epoch: self.engine.when_durable(epoch, done))
+        return future
+
+    # --- critical sections ------------------------------------------------------------------------------------
+    def run_critical(self, callback: Callable[[], Any], *, breaks: bool) -> Awaitable[Any]:
+        """Run `callback` while the gate is shut for everyone else. `breaks`: what it raises resets the actor."""
+        self.check_usable()
+        parent = section_variable.get()
+        if parent is not None and parent.depth >= CRITICAL_SECTION_DEPTH_MAX:
+            raise ActorError("blockConcurrencyWhile() calls are nested too deeply.")
+        outcome: asyncio.Future[Any] = self.engine.loop.create_future()
+        self.gate.when_admitted(parent, partial(self._enter_critical, parent, callback, outcome, breaks))
+        return outcome
+
+    def _enter_critical(
+        self, parent: CriticalSection | None, callback: Callable[[], Any], outcome: asyncio.Future[Any], breaks: bool
+    ) -> None:
+        section = self.gate.enter(parent)
+        context = self._context.copy()
+        context.run(section_variable.set, section)
+        task: asyncio.Task[Any] = asyncio.Task(
+            TurnDriver(_call(callback), self, section), loop=self.engine.loop, context=context
+        )
+        self.adopt(task)
+        timer = self.engine.loop.call_later(CRITICAL_SECTION_SECONDS, self._critical_timeout)
+        task.add_done_callback(partial(self._leave_critical, section, outcome, breaks, timer))
+
+    def _leave_critical(
+        self,
+        section: CriticalSection,
+        outcome: asyncio.Future[Any],
+        breaks: bool,
+        timer: asyncio.TimerHandle,
+        task: asyncio.Task[Any],
+    ) -> None:
+        timer.cancel()
+        error: BaseException | None = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if self.broken is not None:
+            outcome.cancel()
+            return
+        if error is not None and breaks:
+            with contextlib.suppress(AttributeError):
+                error.durable_object_reset = True  # type: ignore[attr-defined]
+            self.reset(error)
+            outcome.cancel()
+            return
+        if not outcome.done():
+            if error is None:
+                outcome.set_result(task.result())
+            else:
+                outcome.set_exception(error)
+        self.gate.leave(section)
+
+    def _critical_timeout(self) -> None:
+        error = ActorResetError(
+            "A call to blockConcurrencyWhile() in a Durable Object waited for too long. "
+            "The call was canceled and the Durable Object was reset."
+        )
+        error.overloaded = True
+        self.reset(error)
+
+    def begin_transaction(self) -> str:
+        """Open an explicit transaction; turns end without a commit until it is over."""
+        name = self.usable_store().savepoint()
+        self.transactions += 1
+        return name
+
+    def end_transaction(self, name: str, *, keep: bool) -> None:
+        if self.broken is not None:
+            return
+        self.transactions -= 1
+        if keep:
+            self.store.release(name)
+        else:
+            self.store.rollback_to(name)
+        self.dirty = self.store.in_transaction
+
+    # --- sockets ----------------------------------------------------------------------------------------------
+    def accept_socket(self, ws: WebSocket, tags: list[str], *, hibernatable: bool) -> None:
+        self.check_usable()
+        accept_socket(self, ws, tags, hibernatable=hibernatable, number=self.engine.next_socket())
+
+
+async def _call(callback: Callable[[], Any]) -> Any:
+    result = callback()
+    return await result if inspect.isawaitable(result) else result
+
+
+def _quoted(key: ActorKey) -> str:
+    return f'"{key.name}"' if key.name is not None else key.id[:8]

@@ -1,0 +1,52 @@
+"""The engine port: the few things an actor asks of whatever runs it. Nothing here says that a file is local."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from durable.actor.sockets import SocketTable
+from durable.clock import Clock
+from durable.sdk.runtime import Runtime
+from durable.storage.actor_store import ActorStore
+from durable.wire.messages import ActorKey, Message
+
+
+class Engine(Protocol):
+    """One host, as its actors see it."""
+
+    loop: asyncio.AbstractEventLoop
+    clock: Clock
+    sockets: SocketTable
+    compatibility_date: str
+
+    @property
+    def durable_epoch(self) -> int: ...
+    def send(self, message: Message) -> None: ...
+    def commit(self, store: ActorStore) -> int:
+        """The store's transaction was committed; returns the epoch that makes it durable."""
+        ...
+
+    def when_durable(self, epoch: int, callback: Callable[[], None]) -> None: ...
+    def index_put(self, key: ActorKey, alarm_ms: int | None, done: Callable[[str], None]) -> None:
+        """Have the index say this before the commit; `done("")` when that is durable, else with the reason."""
+        ...
+
+    def runtime(self, actor: Any) -> Runtime: ...
+    def next_socket(self) -> int:
+        """A socket number that no host of this emulator has used."""
+        ...
+
+    def begun(self, event: int) -> None:
+        """Tell the gateway, before the handler runs, that this socket event will not be delivered twice."""
+        ...
+
+    def log(self, level: str, text: str, label: str) -> None: ...
+    def log_failure(self, error: BaseException, label: str, method: str) -> None:
+        """A failure of user code that no caller waits for."""
+        ...
+
+    def actor_gone(self, actor: Any) -> None:
+        """The actor is evicted or broken; its store stays usable for the next activation."""
+        ...

@@ -1,0 +1,180 @@
+"""What can be delivered into an actor: each event knows how it runs there and how its end is told."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from durable import values
+from durable.actor.handlers import call_relaxed, find_method, maybe_await
+from durable.actor.socket_delivery import deliver
+from durable.errors import ActorResetError
+from durable.limits import ALARM_HANDLER_SECONDS
+from durable.sdk.alarm import AlarmInfo
+from durable.sdk.aliases import find_handler
+from durable.sdk.http import Request, Response
+from durable.wire.messages import AlarmDue, AlarmReply, Done, SocketClosed, SocketFailed, SocketMessage
+
+if TYPE_CHECKING:
+    from durable.actor.actor import Actor
+
+Settle = Callable[["Actor", Any, BaseException | None], None]
+"""Called once, in the turn that ends the event: `(actor, result, None)` or `(actor, None, error)`."""
+
+
+class Event:
+    """One delivery. `settled` events are over: their answer is out, or nobody wants it any more."""
+
+    __slots__ = ("settled", "task")
+    label = "event"
+
+    def __init__(self) -> None:
+        self.settled = False
+        self.task: asyncio.Task[Any] | None = None
+
+    def begin(self, actor: Actor) -> None:
+        """Called right before the event's task is created."""
+
+    async def run(self, actor: Actor) -> Any:
+        raise NotImplementedError
+
+    def succeed(self, actor: Actor, result: Any) -> None:
+        raise NotImplementedError
+
+    def fail(self, actor: Actor, error: BaseException) -> None:
+        raise NotImplementedError
+
+    def cancel(self) -> None:
+        """Nobody waits for this event any more; a turn that runs is finished first."""
+        self.settled = True
+        if self.task is not None:
+            self.task.cancel()
+
+
+class CallEvent(Event):
+    """An RPC call. The result is copied in the turn that returned it."""
+
+    __slots__ = ("args", "kwargs", "label", "settle")
+
+    def __init__(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any], settle: Settle) -> None:
+        super().__init__()
+        self.label = method
+        self.args = args
+        self.kwargs = kwargs
+        self.settle = settle
+
+    async def run(self, actor: Actor) -> Any:
+        result = find_method(actor, self.label)(*self.args, **self.kwargs)
+        if inspect.isawaitable(result):
+            result = await result
+        return values.copy(result)
+
+    def succeed(self, actor: Actor, result: Any) -> None:
+        self.settle(actor, result, None)
+
+    def fail(self, actor: Actor, error: BaseException) -> None:
+        self.settle(actor, None, error)
+
+
+class FetchEvent(Event):
+    """An HTTP request to the actor."""
+
+    __slots__ = ("request", "settle")
+    label = "fetch"
+
+    def __init__(self, request: Request, settle: Settle) -> None:
+        super().__init__()
+        self.request = request
+        self.settle = settle
+
+    async def run(self, actor: Actor) -> Any:
+        handler = find_handler(actor.instance, "fetch")
+        if handler is None:
+            raise TypeError(f"{type(actor.instance).__name__} has no fetch() method")
+        response = await maybe_await(handler(self.request))
+        if not isinstance(response, Response):
+            raise TypeError(f"fetch() must return a Response, got {type(response).__name__}")
+        return response
+
+    def succeed(self, actor: Actor, result: Any) -> None:
+        self.settle(actor, result, None)
+
+    def fail(self, actor: Actor, error: BaseException) -> None:
+        self.settle(actor, None, error)
+
+
+class AlarmEvent(Event):
+    """A due alarm. The actor's own row decides whether it really is (`AlarmReply` names the outcomes)."""
+
+    __slots__ = ("due",)
+    label = "alarm"
+
+    def __init__(self, due: AlarmDue) -> None:
+        super().__init__()
+        self.due = due
+
+    async def run(self, actor: Actor) -> Any:
+        due = self.due
+        actor.alarm_touched = False
+        row = actor.store.alarm.get() if actor.store.exists else None
+        if row is None or row > actor.engine.clock.wall_ms():
+            return "stale"
+        handler = find_handler(actor.instance, "alarm")
+        if handler is None:
+            actor.store.alarm.delete()
+            actor.engine.log("warning", "an alarm was due, but the class has no alarm() method: dropped", actor.label)
+            return "missing"
+        actor.alarm_running = True
+        info = AlarmInfo(due.retry_count, row)
+        async with asyncio.timeout(ALARM_HANDLER_SECONDS):
+            await maybe_await(call_relaxed(handler, info))
+        # In the handler's own last turn, so that the alarm goes with the writes that it caused.
+        if not actor.alarm_touched:
+            actor.store.alarm.delete()
+        return "done"
+
+    def succeed(self, actor: Actor, result: Any) -> None:
+        self._reply(actor, result)
+
+    def fail(self, actor: Actor, error: BaseException) -> None:
+        actor.engine.log_failure(error, actor.label, "alarm")
+        self._reply(actor, "failed")
+
+    def _reply(self, actor: Actor, outcome: str) -> None:
+        due, replaced = self.due, actor.alarm_touched and outcome == "failed"
+        actor.alarm_running = False
+        row = actor.committed_alarm() if actor.broken is not None else actor.store.alarm.get()
+        actor.emit(lambda epoch: actor.engine.send(AlarmReply(due.id, epoch, outcome, row, replaced)))
+
+
+class SocketEvent(Event):
+    """A message, close or error of a hibernatable socket, or of one accepted in memory."""
+
+    __slots__ = ("label", "message")
+
+    def __init__(self, message: SocketMessage | SocketClosed | SocketFailed) -> None:
+        super().__init__()
+        self.message = message
+        self.label = {
+            SocketMessage: "web_socket_message",
+            SocketClosed: "web_socket_close",
+            SocketFailed: "web_socket_error",
+        }[type(message)]
+
+    def begin(self, actor: Actor) -> None:
+        actor.engine.begun(self.message.event)
+
+    async def run(self, actor: Actor) -> Any:
+        await deliver(actor, self.message)
+
+    def succeed(self, actor: Actor, result: Any) -> None:
+        event = self.message.event
+        actor.emit(lambda epoch: actor.engine.send(Done([event], epoch)))
+
+    def fail(self, actor: Actor, error: BaseException) -> None:
+        # The handler's failure is logged; the socket stays open, as on the platform.
+        if not isinstance(error, ActorResetError):
+            actor.engine.log_failure(error, actor.label, self.label)
+        self.succeed(actor, None)

@@ -1,0 +1,39 @@
+"""Finding and calling the methods of a user's class: relaxed for handlers, strict for RPC."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from durable.sdk.aliases import CAMEL_TO_SNAKE
+from durable.sdk.object import DurableObject
+
+if TYPE_CHECKING:
+    from durable.actor.actor import Actor
+
+
+def find_method(actor: Actor, name: str) -> Any:
+    """The method `name` of the actor's class, in either spelling; TypeError when there is none."""
+    cls = type(actor.instance)
+    for spelling in (name, CAMEL_TO_SNAKE.get(name, name)):
+        # Only what the class defines is callable, as on the platform: never what an instance happens to hold.
+        if hasattr(cls, spelling) and not hasattr(DurableObject, spelling):
+            method = getattr(actor.instance, spelling)
+            if callable(method):
+                return method
+            raise TypeError(f'"{name}" of {cls.__name__} is not a function.')
+    raise TypeError(f'The RPC receiver does not implement the method "{name}": {cls.__name__} has no such method.')
+
+
+async def maybe_await(result: Any) -> Any:
+    """The value of a handler that may be sync or async."""
+    return await result if inspect.isawaitable(result) else result
+
+
+def call_relaxed(handler: Any, *args: Any) -> Any:
+    """Call with as many of `args` as the handler takes: surplus parameters may be left out."""
+    code = getattr(getattr(handler, "__func__", handler), "__code__", None)
+    if code is None or code.co_flags & inspect.CO_VARARGS:
+        return handler(*args)
+    takes = code.co_argcount - (1 if hasattr(handler, "__self__") else 0)
+    return handler(*args[:takes])

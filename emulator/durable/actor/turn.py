@@ -1,0 +1,102 @@
+"""A turn is one step of one task of an actor: between two suspensions nothing else runs, and its writes are one commit.
+
+Every task born in an actor's context is stepped by a `TurnDriver`. Before each step it asks the input gate; after each
+step it ends the turn, which commits and releases what the turn wanted to say. The context variable makes this hold for
+tasks that user code or a library creates, without their knowing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine, Generator
+from contextvars import Context, ContextVar
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from durable.actor.actor import Actor
+    from durable.actor.input_gate import CriticalSection
+
+actor_variable: ContextVar[Actor | None] = ContextVar("durable_actor", default=None)
+section_variable: ContextVar[CriticalSection | None] = ContextVar("durable_section", default=None)
+
+
+class TurnDriver(Coroutine[Any, Any, Any]):
+    """Wraps a coroutine of an actor; a task steps this instead."""
+
+    __slots__ = ("_actor", "_coroutine", "_delayed", "_section")
+
+    def __init__(self, coroutine: Any, actor: Actor, section: CriticalSection | None) -> None:
+        self._coroutine = coroutine
+        self._actor = actor
+        self._section = section
+        self._delayed: BaseException | None = None
+
+    def send(self, value: Any) -> Any:
+        actor = self._actor
+        gate = actor.gate
+        if gate.top is not self._section or gate.committing:
+            wait = gate.wait_admission(self._section)
+            if wait is not None:
+                return wait
+        if self._delayed is not None:
+            return self._step_with(self._delayed)
+        if actor.broken is not None:
+            self._end()
+        actor.in_turn = True
+        try:
+            return self._coroutine.send(value)
+        finally:
+            actor.end_turn()
+
+    def throw(self, error: Any, value: Any = None, traceback: Any = None) -> Any:
+        # The gate is asked here too: an await that failed resumes the actor just as one that succeeded.
+        wait = self._actor.gate.wait_admission(self._section)
+        if wait is not None:
+            self._delayed = error
+            return wait
+        return self._step_with(error)
+
+    def _step_with(self, error: BaseException) -> Any:
+        self._delayed = None
+        if self._actor.broken is not None:
+            self._end()
+        self._actor.in_turn = True
+        try:
+            return self._coroutine.throw(error)
+        finally:
+            self._actor.end_turn()
+
+    def _end(self) -> None:
+        """A broken actor's code never resumes: only its `finally` blocks run, and storage refuses them."""
+        with contextlib.suppress(BaseException):
+            self._coroutine.close()
+        raise asyncio.CancelledError
+
+    def close(self) -> None:
+        self._coroutine.close()
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return (yield from self._coroutine.__await__())
+
+    @property
+    def cr_frame(self) -> Any:
+        """Lets `Task.get_stack` and debuggers see the user's coroutine."""
+        return getattr(self._coroutine, "cr_frame", None)
+
+
+def task_factory(
+    loop: asyncio.AbstractEventLoop, coroutine: Any, *, context: Context | None = None, **options: Any
+) -> asyncio.Task[Any]:
+    """Give every task of an actor its driver, and the actor a pin for as long as the task lives."""
+    if context is None:
+        actor = actor_variable.get()
+        section = section_variable.get()
+    else:
+        actor = context.get(actor_variable)
+        section = context.get(section_variable)
+    if actor is None:
+        return asyncio.Task(coroutine, loop=loop, context=context, **options)
+    task: asyncio.Task[Any] = asyncio.Task(TurnDriver(coroutine, actor, section), loop=loop, context=context, **options)
+    actor.adopt(task)
+    return task

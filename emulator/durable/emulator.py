@@ -1,0 +1,412 @@
+"""One object that starts and stops everything: state, hosts, gateway, supervisor. Wiring; no rule lives here.
+
+The order of the start is for the developer who waits: hosts are spawned before anything else happens and boot while
+this process reads the state; they import the program while this process imports aiohttp.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import random
+import secrets
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from durable import __version__
+from durable import config as configuration
+from durable.clock import SystemClock
+from durable.config import Config
+from durable.errors import LoadFailedError, UserInputError
+from durable.gateway.alarm_scheduler import AlarmScheduler
+from durable.gateway.events import Event, HostLog, UserCodeFailed
+from durable.gateway.index_writer import IndexWriter
+from durable.gateway.link import HostLink
+from durable.gateway.relay import Relay
+from durable.gateway.router import Router
+from durable.storage.layout import FILE_MODE, StateLayout, make_folder
+from durable.storage.lock import StateLock
+from durable.storage.migration_plan import DeleteClass, MigrationPlan
+from durable.storage.state_db import StateDatabase
+from durable.supervisor.events import RestartNeeded
+from durable.supervisor.preparation import Preparation
+from durable.supervisor.process import HostProcess
+from durable.supervisor.program import Program
+from durable.supervisor.supervisor import Supervisor
+from durable.wire.messages import ErrorReport, Log, NamespaceInfo
+
+if TYPE_CHECKING:
+    from durable.gateway.server import GatewayServer
+    from durable.gateway.websockets import ClientSockets
+
+_BOUND_AT_START = ("ip", "port", "hosts", "allowed_hosts")
+"""Keys of [dev] that last for the life of the emulator."""
+
+_LOOPBACK_FOR = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Where somebody on this machine finds a server that listens on every address."""
+
+_SHUTDOWN_SECONDS = 2.0
+"""How long clients may take over the end of their connections once the hosts are gone."""
+
+_STOPPING = ErrorReport("ReloadingError", "The emulator is being stopped.", "durable.errors", "ReloadingError")
+
+
+class Emulator:
+    """`async with Emulator(config, state=…) as emulator:` serves at `emulator.url` until the block ends."""
+
+    # Made by `start`, in this order.
+    _state_db: StateDatabase
+    _preparation: Preparation
+    router: Router
+    _relay: Relay
+    _index: IndexWriter
+    _alarms: AlarmScheduler
+    supervisor: Supervisor
+    _program: Program
+    _sockets: ClientSockets
+    _server: GatewayServer
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        state: Path,
+        python: str | None = None,
+        overrides: Mapping[str, object] | None = None,
+        on_event: Callable[[Event], None] | None = None,
+        reread: Callable[[], Config] | None = None,
+        watch: bool = True,
+        what: str = "durable dev",
+    ) -> None:
+        """`state` is `.durable/state`; `python` runs user code, and is ours when it is not given.
+
+        `reread` reads the configuration again after an edit, with all that the command line laid over it; without it
+        the file is read with the variables `overrides`. `watch` False does not reload on save. `what` is told to
+        whoever finds the state in use.
+        """
+        self.config = config
+        self.url = ""
+        """Where it serves, without a slash at the end; empty before the start."""
+        self.token = secrets.token_urlsafe(32)
+        """What `/__durable/*` asks for."""
+        self._state = state
+        self._layout = StateLayout(state)
+        self._run_file = state.parent / "run" / "emulator.json"
+        self._python = python or sys.executable
+        self._reread = reread or (lambda: _read_again(config, overrides or {}))
+        self._on_event = on_event or _nobody_listens
+        self._watch = watch
+        self._what = what
+        self._clock = SystemClock()
+        self._ending = AsyncExitStack()
+        self._host_numbers = itertools.count(1)
+        self._lock_fd = -1
+        self._spawned: list[HostProcess] = []
+        self._links: list[HostLink] | None = []
+        """Links opened before there were client sockets to tell of them."""
+        self._class_names: dict[str, str] = {}
+        self._settings_told: set[str] = set()
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+    async def start(self) -> None:
+        """Serve, or raise what is in the way; a program that cannot be loaded is reported and prevents nothing.
+
+        Raises `StateInUseError`, `MigrationError` for what only `durable migrate` may do, and other `UserInputError`s
+        for a port, a directory or an interpreter that cannot be used. To be followed by `stop` in any case.
+        """
+        lock = StateLock.acquire(self._state, what=self._what)
+        self._ending.callback(lock.release)
+        self._lock_fd = lock.fd
+        self._ending.callback(self._kill_spawned)
+        for _ in range(self.config.dev.hosts):
+            self._spawned.append(self._spawn())
+        program = self._open_state()
+        self._build_engine(program)
+        processes, self._spawned = self._spawned, []
+        self.supervisor.begin(processes)
+        # One turn of the loop: the hosts are told what to load, and do it while this process imports aiohttp.
+        await asyncio.sleep(0)
+        self._build_front()
+        port = await self._server.start()
+        self._ending.push_async_callback(self._close)
+        ip = _LOOPBACK_FOR.get(self.config.dev.ip, self.config.dev.ip)
+        self.url = f"http://[{ip}]:{port}" if ":" in ip else f"http://{ip}:{port}"
+        await self.supervisor.start(self._sockets)
+        self._alarms.start(self._class_names)
+        self._write_run_file()
+        self._ending.callback(self._remove_run_file)
+
+    async def stop(self) -> None:
+        """Finish what runs, close every client and every file, and leave no process behind. Harmless twice."""
+        await self._ending.aclose()
+
+    def kill(self) -> None:
+        """End every host now. What was acknowledged is on disk."""
+        self._kill_spawned()
+        if hasattr(self, "supervisor"):
+            self.supervisor.kill_all()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.start()
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    # --- while it runs ------------------------------------------------------------------------------------------------
+    async def reload(self) -> None:
+        """Read the configuration and load the program anew, whether or not anything was saved."""
+        await self.supervisor.reload()
+
+    async def migrate(self, dry_run: bool) -> dict[str, object]:
+        """`{"steps": [{"tag": "v2", "steps": […]}], "applied": ["v1", "v2"]}`: what was or would be done, what is.
+
+        Raises `MigrationError` for what cannot be applied, `ConfigError` for a configuration that cannot be read.
+        """
+        config = self._still_bound(self._reread())
+        pending = self._preparation.pending(config)
+        if not dry_run and not pending.is_empty:
+            await self.supervisor.exchange(lambda: self._apply(config, pending))
+        applied = self._state_db.applied_tags(self.config.environment)
+        return {"steps": pending.to_json(), "applied": applied}
+
+    def status(self) -> dict[str, object]:
+        """What the emulator is doing, as JSON: hosts, generation, sockets, queues."""
+        hosts = self.supervisor.statistics()
+        return {
+            "version": __version__,
+            "pid": os.getpid(),
+            "url": self.url,
+            "config": str(self.config.path),
+            "environment": self.config.environment,
+            "state": str(self._layout.state),
+            "generation": hosts.generation,
+            "hosts": [
+                {"shard": shard, "pid": pid, "requests": link.in_flight if link is not None else 0}
+                for shard, (pid, link) in enumerate(zip(hosts.pids, self.router.links, strict=True))
+            ],
+            "epochs": [link.durable if link is not None else 0 for link in self.router.links],
+            "reloads": hosts.reloads,
+            "failed_reloads": hosts.failed_reloads,
+            "host_deaths": hosts.deaths,
+            "sockets": self._sockets.statistics().sockets,
+            "clock_offset_ms": self._clock.offset_ms,
+        }
+
+    # --- before aiohttp -----------------------------------------------------------------------------------------------
+    def _open_state(self) -> Program:
+        for warning in self._layout.ensure():
+            self._on_event(HostLog("warning", warning))
+        self._state_db = StateDatabase(self._layout.state_file)
+        self._ending.callback(self._state_db.close)
+        self._clock.offset_ms = self._state_db.clock_offset_ms
+        if self._clock.offset_ms:
+            days = self._clock.offset_ms / 86_400_000
+            self._on_event(HostLog("warning", f"the clock is moved by {days:+.3g} days; durable alarms reset"))
+        self._preparation = Preparation(self._layout, self._state_db, self._clock, random.SystemRandom())
+        self._preparation.finish_deletions()
+        return self._preparation.prepare(self.config)
+
+    def _build_engine(self, program: Program) -> None:
+        """Everything that takes part in loading the program."""
+        self.router = Router(self.config.dev.hosts, clock=self._clock)
+        self._relay = Relay(self.router, self._on_event)
+        self._index = IndexWriter(self._layout, self._clock)
+        self._ending.push_async_callback(self._index.close)
+        self._alarms = AlarmScheduler(
+            self._index,
+            self._clock,
+            self.router,
+            on_event=self._on_event,
+            class_name=self._class_name,
+            jitter=random.Random(),
+        )
+        self._index.watch(self._alarms)
+        self._ending.push_async_callback(self._alarms.stop)
+        self._learn(program)
+        self.supervisor = Supervisor(
+            program,
+            spawn=self._spawn,
+            open_link=self._open_link,
+            routes=self.router,
+            refresh=self._refresh,
+            clock=self._clock,
+            on_event=self._on_event,
+            python=self._python,
+            watch=self._watch,
+            unwatched=[self._layout.state, self._state, self._state.parent / "run"],
+        )
+        self._ending.push_async_callback(self.supervisor.stop)
+
+    def _spawn(self) -> HostProcess:
+        return HostProcess.spawn(self._python, next(self._host_numbers), lock_fd=self._lock_fd, folder=self.config.root)
+
+    def _kill_spawned(self) -> None:
+        """Hosts that nobody has taken over yet."""
+        for process in self._spawned:
+            process.kill_and_reap()
+        self._spawned.clear()
+
+    def _open_link(
+        self, channel: socket.socket, number: int, shard: int, on_ended: Callable[[BaseException | None], None]
+    ) -> HostLink:
+        link = HostLink(channel, number, shard, on_event=self._on_event, on_ended=on_ended)
+        self._relay.serve(link)
+        self._index.listen(link)
+        link.on(Log, self._log)
+        if self._links is not None:
+            self._links.append(link)
+        else:
+            self._sockets.listen(link)
+        return link
+
+    def _log(self, log: Log) -> None:
+        if log.error is not None:
+            self._on_event(UserCodeFailed(log.error, "", ""))
+        else:
+            self._on_event(HostLog(log.level, log.text, log.label))
+
+    # --- with aiohttp -------------------------------------------------------------------------------------------------
+    def _build_front(self) -> None:
+        """Everything that faces clients."""
+        # Loaded here because aiohttp takes longer than all the rest, and hosts can be at work meanwhile.
+        from durable.gateway.access import Access
+        from durable.gateway.admin import Admin
+        from durable.gateway.http import HttpFront
+        from durable.gateway.server import GatewayServer
+        from durable.gateway.websockets import ClientSockets
+
+        dev = self.config.dev
+        self._sockets = ClientSockets(
+            self.router, on_event=self._on_event, class_name=self._class_name, clock=self._clock
+        )
+        links, self._links = self._links or [], None
+        for link in links:
+            self._sockets.listen(link)
+        admin = Admin(
+            self.token,
+            self.router,
+            self._index,
+            namespaces=self._namespaces,
+            status=self.status,
+            migrate=self.migrate,
+            reload=self._reload_or_raise,
+        )
+        front = HttpFront(
+            self.router,
+            Access(dev.allowed_hosts),
+            connect_socket=self._sockets.connect,
+            admin=admin.handle,
+            on_event=self._on_event,
+            class_names=self._class_names,
+            clock=self._clock,
+        )
+        self._server = GatewayServer(
+            front, dev.ip, dev.port, on_event=self._on_event, clock=self._clock, shutdown_seconds=_SHUTDOWN_SECONDS
+        )
+
+    async def _close(self) -> None:
+        """End what faces clients: no new connections, then the hosts, then who is still connected."""
+        refusing = asyncio.ensure_future(self._server.stop())
+        await self._alarms.stop()
+        await self.supervisor.stop()
+        self.router.refuse(_STOPPING)
+        self.router.release()
+        self._sockets.close_all()
+        await refusing
+
+    def _namespaces(self) -> dict[str, NamespaceInfo]:
+        """Namespaces by the names of their classes and of the bindings to them."""
+        found = {namespace.class_name: namespace for namespace in self._program.namespaces}
+        bound = {
+            binding.name: found[binding.class_name]
+            for binding in self.config.bindings
+            if binding.script_name is None and binding.class_name in found
+        }
+        return bound | found
+
+    async def _reload_or_raise(self) -> None:
+        """As `reload`; raises `LoadFailedError` for tools, which do not see what the developer is told."""
+        before = self.supervisor.statistics().failed_reloads
+        await self.reload()
+        if self.supervisor.statistics().failed_reloads > before:
+            raise LoadFailedError("the program could not be loaded; the emulator's own output says why")
+
+    # --- the program --------------------------------------------------------------------------------------------------
+    async def _refresh(self) -> Program:
+        """The program as it is now; raises `UserInputError` for a configuration that cannot be used."""
+        config = self._still_bound(self._reread())
+        program = self._preparation.prepare(config)
+        self.config = config
+        self._learn(program)
+        return program
+
+    async def _apply(self, config: Config, pending: MigrationPlan) -> Program:
+        """Apply whatever is pending, while no host has a file open."""
+        keys = {row.class_name: row.key for row in self._state_db.namespaces(config.environment)}
+        for step in pending.steps():
+            if isinstance(step, DeleteClass) and step.class_name in keys:
+                await self._index.forget(keys[step.class_name])
+        self._preparation.apply(config, pending)
+        self.config = config
+        program = self._preparation.program(config)
+        self._learn(program)
+        return program
+
+    def _still_bound(self, config: Config) -> Config:
+        """`config` without the changes that only a restart can make."""
+        kept = {name: getattr(self.config.dev, name) for name in _BOUND_AT_START}
+        changed = {f"[dev] {name}" for name, value in kept.items() if getattr(config.dev, name) != value}
+        if changed - self._settings_told:
+            self._on_event(RestartNeeded(tuple(sorted(changed))))
+        self._settings_told = changed
+        return replace(config, dev=replace(config.dev, **kept)) if changed else config
+
+    def _learn(self, program: Program) -> None:
+        self._program = program
+        self._class_names.update({namespace.key: namespace.class_name for namespace in program.namespaces})
+        self._alarms.set_namespaces([namespace.key for namespace in program.namespaces])
+
+    def _class_name(self, namespace: str) -> str:
+        return self._class_names.get(namespace, namespace)
+
+    # --- its address --------------------------------------------------------------------------------------------------
+    def _write_run_file(self) -> None:
+        """Tell tools where we are; written aside and renamed, so that nobody reads half of it."""
+        content = {"pid": os.getpid(), "url": self.url, "token": self.token, "started_ms": self._clock.wall_ms()}
+        try:
+            make_folder(self._run_file.parent)
+            aside = self._run_file.with_suffix(f".{os.getpid()}")
+            aside.unlink(missing_ok=True)
+            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, FILE_MODE)
+            with open(descriptor, "w", encoding="utf-8") as file:
+                json.dump(content, file)
+            aside.replace(self._run_file)
+        except OSError as error:
+            raise UserInputError(f"{self._run_file} cannot be written: {error.strerror}") from error
+
+    def _remove_run_file(self) -> None:
+        with suppress(OSError):
+            self._run_file.unlink()
+
+
+def _read_again(config: Config, overrides: Mapping[str, object]) -> Config:
+    return configuration.load(config.path, environment=config.environment, overrides=overrides)
+
+
+def _nobody_listens(_event: Event) -> None:
+    return

@@ -1,0 +1,190 @@
+"""Every exception of the product, one tree; facts are attributes, the sentence is `str()`.
+
+DurableError
+├── UserInputError             what the user typed or configured: exit code 2
+│   ├── ConfigError            a place in durable.toml or wrangler.*; carries file, line, column
+│   ├── MigrationError         a migration entry that cannot be applied
+│   └── NotFoundError          no such object, class or template: exit code 3
+├── StateInUseError            another process holds the state directory: exit code 4
+├── UserCodeError              the user's program failed: exit code 5
+│   └── LoadFailedError        it could not be imported, or a bound class is missing
+├── ActorError                 what callers of an actor see when the platform, not the code, failed them
+│   ├── ActorResetError        the actor was reset: abort, broken gate, failed critical section, storage failure
+│   ├── OverloadedError        too many events queued; do not retry at once
+│   ├── HostGoneError          the process that ran the actor is gone; safe to retry if idempotent
+│   ├── ReloadingError         the program was replaced before it answered; safe to retry if idempotent
+│   └── ProgramBrokenError     no program runs: the one on disk cannot be loaded and none was loaded before it
+├── StorageError               storage refused or failed
+│   ├── SqlError               SQLite's message in the platform's wording
+│   ├── CorruptValueError (also ValueError)   bytes that are not an encoded value
+│   └── StorageCorruptError    a file that is not what its object wrote; names the file
+├── DataCloneError (also TypeError)   a value that cannot be stored or sent
+├── WireError                  the other process broke the protocol: a bug of ours
+├── SocketRefusedError         a test's WebSocket was answered with a status instead of a handshake
+└── SocketClosedError          a test's WebSocket was closed by the server
+DurableObjectAbort (BaseException)    `ctx.abort()`; user code cannot swallow it with `except Exception`
+"""
+
+from __future__ import annotations
+
+
+class DurableError(Exception):
+    """Root of the tree."""
+
+
+class UserInputError(DurableError):
+    """Something the user typed or configured; `fix` is the next thing to type, when there is one."""
+
+    def __init__(self, message: str, *, fix: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.fix = fix
+
+
+class ConfigError(UserInputError):
+    """A place in a configuration file; line and column count from 1, 0 when the whole file is meant."""
+
+    def __init__(
+        self, message: str, *, file: str, line: int = 0, column: int = 0, source_line: str = "", fix: str = ""
+    ) -> None:
+        super().__init__(message, fix=fix)
+        self.file = file
+        self.line = line
+        self.column = column
+        self.source_line = source_line
+
+    def __str__(self) -> str:
+        place = self.file + (f":{self.line}:{self.column}" if self.line else "")
+        text = f"{place}: {self.message}"
+        if self.source_line:
+            text += f"\n    {self.source_line}\n    {' ' * (self.column - 1)}^"
+        return text
+
+
+class MigrationError(UserInputError):
+    """A migration entry that cannot be applied to the recorded state."""
+
+
+class NotFoundError(UserInputError):
+    """No such object, class or template."""
+
+
+class StateInUseError(DurableError):
+    """Another emulator or tool holds the state directory."""
+
+    def __init__(self, directory: str, holder: str) -> None:
+        super().__init__(f"{directory} is in use by {holder}")
+        self.directory = directory
+        self.holder = holder
+
+
+class UserCodeError(DurableError):
+    """The user's program failed."""
+
+
+class LoadFailedError(UserCodeError):
+    """The user's program could not be imported, or a bound class is missing from it."""
+
+
+class ActorError(DurableError):
+    """What a caller sees when the platform, not the code it called, failed it."""
+
+    remote: bool = False
+    durable_object_reset: bool = False
+    overloaded: bool = False
+    retryable: bool = False
+
+
+class ActorResetError(ActorError):
+    """The actor was reset; take a fresh stub."""
+
+    durable_object_reset = True
+
+
+class OverloadedError(ActorError):
+    """Too many events are queued for the actor."""
+
+    overloaded = True
+
+
+class HostGoneError(ActorError):
+    """The process that ran the actor ended before it answered; whether the event was applied is not known."""
+
+    retryable = True
+
+
+class ReloadingError(ActorError):
+    """The program was being replaced: no host took the event in time, or the old one ended before it answered."""
+
+    retryable = True
+
+
+class ProgramBrokenError(ActorError):
+    """No program runs: the one on disk cannot be loaded, and none was loaded before it."""
+
+
+class StorageError(DurableError):
+    """Storage refused or failed an operation.
+
+    `critical` says that writes of the running turn are already lost: the actor must be reset to its last commit.
+    """
+
+    critical: bool = False
+
+
+class SqlError(StorageError):
+    """SQLite's own message, ending in its result code: `near "SELEC": syntax error at offset 0: SQLITE_ERROR`.
+
+    `code` is SQLite's extended result code by name, "" when we refused before SQLite saw the statement.
+    """
+
+    def __init__(self, message: str, *, code: str = "", critical: bool = False) -> None:
+        super().__init__(message)
+        self.code = code
+        self.critical = critical
+
+
+class SqlBindingError(SqlError, TypeError):
+    """A Python value that SQLite has no type for; names its position, its type and what to bind instead."""
+
+
+class CorruptValueError(StorageError, ValueError):
+    """Bytes that are not an encoded value."""
+
+
+class StorageCorruptError(StorageError):
+    """A file that is not what its object wrote."""
+
+    def __init__(self, file: str, what: str) -> None:
+        super().__init__(f"{file} {what}")
+        self.file = file
+
+
+class DataCloneError(DurableError, TypeError):
+    """A value that can be neither stored nor sent."""
+
+
+class WireError(DurableError):
+    """The other process broke the protocol."""
+
+
+class SocketRefusedError(DurableError):
+    """A test's WebSocket was answered with `status` instead of 101."""
+
+    def __init__(self, url: str, status: int) -> None:
+        super().__init__(f"{url} refused the WebSocket with status {status}")
+        self.url = url
+        self.status = status
+
+
+class SocketClosedError(DurableError):
+    """The server closed a test's WebSocket with this `code` and `reason`; 1006 when the connection just broke off."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"the server closed the WebSocket with code {code}" + (f": {reason}" if reason else ""))
+        self.code = code
+        self.reason = reason
+
+
+class DurableObjectAbort(BaseException):
+    """Raised by `ctx.abort()`; ends the event that called it and resets the actor."""

@@ -1,0 +1,311 @@
+"""`/__durable/*`: what the command line and other tools ask of a running emulator. JSON in and out, behind a token.
+
+Nothing here wakes an object or creates one. It knows no file: what is on disk it asks of the index and of the host that
+has the object's file open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hmac
+import json
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Protocol, cast
+
+import msgspec
+from aiohttp import web
+
+from durable import values
+from durable.config.nearest import did_you_mean, nearest
+from durable.errors import ActorError, OverloadedError, ReloadingError, UserCodeError, UserInputError
+from durable.gateway.link import HostLink
+from durable.limits import (
+    ADMIN_BODY_BYTES_MAX,
+    ADMIN_BODY_SECONDS_MAX,
+    INSPECT_ROWS_MAX,
+    INSPECT_SECONDS_MAX,
+)
+from durable.sdk.ids import checked_id, id_from_name
+from durable.storage.index import IndexRow
+from durable.wire.messages import ActorKey, Failed, Inspect, InspectReply, NamespaceInfo
+
+_SUGGESTED_FROM = 1000
+"""How many names, the last used first, are searched for one like a name that does not exist."""
+
+Json = dict[str, object]
+StatusReport = Callable[[], Mapping[str, object]]
+Migrate = Callable[[bool], Awaitable[Mapping[str, object]]]
+Reload = Callable[[], Awaitable[None]]
+Namespaces = Callable[[], Mapping[str, NamespaceInfo]]
+
+
+class ObjectIndex(Protocol):
+    """What the tools need of the index."""
+
+    async def get(self, namespace: str, identity: str) -> IndexRow | None: ...
+    async def names(self, namespace: str, limit: int) -> tuple[str, ...]: ...
+
+
+class Links(Protocol):
+    """What the tools need of the router."""
+
+    async def link_for(self, actor: ActorKey | None) -> HostLink: ...
+
+
+class SqlRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """`{"class": "ChatRoom", "name": "general", "sql": "SELECT 1"}`; `id`, 64 hex digits, may stand for `name`."""
+
+    class_name: str = msgspec.field(name="class")
+    sql: str
+    name: str | None = None
+    id: str | None = None
+    write: bool = False
+    rows_max: int = 1000
+
+
+class MigrateRequest(msgspec.Struct, forbid_unknown_fields=True):
+    dry_run: bool = False
+
+
+class ReloadRequest(msgspec.Struct, forbid_unknown_fields=True):
+    pass
+
+
+class AdminProblemError(Exception):
+    """An answer that is an error: `{"error": {"code": "no_such_object", "message": "…", "fix": "…"}}`."""
+
+    def __init__(
+        self, status: HTTPStatus, code: str, message: str, fix: str = "", headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.fix = fix
+        self.headers = dict(headers or {})
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    method: str
+    body: type[msgspec.Struct] | None
+    answer: Callable[..., Awaitable[Json]]
+
+
+class Admin:
+    """`handle` is an aiohttp handler for every path below `/__durable`."""
+
+    def __init__(
+        self,
+        token: str,
+        router: Links,
+        index: ObjectIndex,
+        *,
+        namespaces: Namespaces,
+        status: StatusReport,
+        migrate: Migrate,
+        reload: Reload,
+    ) -> None:
+        """`namespaces` maps the names of classes and of bindings; `migrate` takes `dry_run`."""
+        self._token = token.encode()
+        self._router = router
+        self._index = index
+        self._namespaces = namespaces
+        self._status = status
+        self._migrate = migrate
+        self._reload = reload
+        # Nothing that changes anything is a GET: a page can make a browser send one without asking.
+        self._routes = {
+            "/__durable/status": _Route("GET", None, self._answer_status),
+            "/__durable/sql": _Route("POST", SqlRequest, self._answer_sql),
+            "/__durable/migrate": _Route("POST", MigrateRequest, self._answer_migrate),
+            "/__durable/reload": _Route("POST", ReloadRequest, self._answer_reload),
+        }
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            return _response(HTTPStatus.OK, await self._answer(request))
+        except AdminProblemError as problem:
+            error = {"code": problem.code, "message": problem.message, "fix": problem.fix}
+            return _response(problem.status, {"error": error}, problem.headers)
+
+    async def _answer(self, request: web.BaseRequest) -> Json:
+        self._authorize(request)
+        path = request.raw_path.partition("?")[0]
+        route = self._routes.get(path)
+        if route is None:
+            known = ", ".join(self._routes)
+            raise AdminProblemError(
+                HTTPStatus.NOT_FOUND, "no_such_path", f"{path} does not exist", f"there are {known}"
+            )
+        if request.method != route.method:
+            raise AdminProblemError(
+                HTTPStatus.METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                f"{path} is asked with {route.method}, not {request.method}",
+                headers={"Allow": route.method},
+            )
+        arguments = [] if route.body is None else [_decode(await _read(request), route.body)]
+        try:
+            return await route.answer(*arguments)
+        except ActorError as error:
+            code = "host_crashed"
+            if isinstance(error, (OverloadedError, ReloadingError)):
+                code = "overloaded" if isinstance(error, OverloadedError) else "reloading"
+            raise AdminProblemError(
+                HTTPStatus.SERVICE_UNAVAILABLE, code, str(error), "try again", {"Retry-After": "1"}
+            ) from error
+        except UserInputError as error:
+            raise AdminProblemError(HTTPStatus.BAD_REQUEST, "configuration", str(error), error.fix) from error
+        except UserCodeError as error:
+            raise AdminProblemError(HTTPStatus.BAD_REQUEST, "user_code_failed", str(error)) from error
+
+    def _authorize(self, request: web.BaseRequest) -> None:
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            raise AdminProblemError(
+                HTTPStatus.UNAUTHORIZED,
+                "unauthorized",
+                "this needs the token of the running emulator",
+                "send Authorization: Bearer <token>; the token is in .durable/run/emulator.json",
+                {"WWW-Authenticate": "Bearer"},
+            )
+        # Header values are text that latin-1 or UTF-8 with surrogates can hold; the comparison takes bytes of any kind.
+        if not hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), self._token):
+            raise AdminProblemError(
+                HTTPStatus.FORBIDDEN,
+                "wrong_token",
+                "the token is not the one of this emulator",
+                "it changes with every start; read .durable/run/emulator.json again",
+            )
+
+    # --- answers -----------------------------------------------------------------------------------------------------
+    async def _answer_status(self) -> Json:
+        return dict(self._status())
+
+    async def _answer_migrate(self, request: MigrateRequest) -> Json:
+        return dict(await self._migrate(request.dry_run))
+
+    async def _answer_reload(self, _request: ReloadRequest) -> Json:
+        await self._reload()
+        return {}
+
+    async def _answer_sql(self, request: SqlRequest) -> Json:
+        if not 1 <= request.rows_max <= INSPECT_ROWS_MAX:
+            raise _bad_request(f"rows_max is between 1 and {INSPECT_ROWS_MAX}, not {request.rows_max}")
+        actor = await self._find(request)
+        link = await self._router.link_for(actor)
+        reply = await link.request(
+            lambda identity: Inspect(identity, actor, request.sql, request.write, request.rows_max, INSPECT_SECONDS_MAX)
+        )
+        if isinstance(reply, Failed):
+            raise AdminProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, "inspection_failed", reply.error.message)
+        if not isinstance(reply, InspectReply):
+            raise TypeError(f"an inspection was answered with {type(reply).__name__}")
+        if reply.error:
+            raise AdminProblemError(HTTPStatus.BAD_REQUEST, "sql_error", reply.error)
+        return {
+            "columns": reply.columns,
+            "rows": [_json_row(row) for row in reply.rows],
+            "truncated": reply.truncated,
+            "rows_written": reply.rows_written,
+        }
+
+    async def _find(self, request: SqlRequest) -> ActorKey:
+        """The object that is meant, if it exists: looking creates nothing."""
+        namespaces = self._namespaces()
+        namespace = namespaces.get(request.class_name)
+        if namespace is None:
+            known = ", ".join(sorted(namespaces)) or "none"
+            raise AdminProblemError(
+                HTTPStatus.NOT_FOUND,
+                "no_such_class",
+                f'there is no class or binding "{request.class_name}"; there are {known}',
+                did_you_mean(request.class_name, namespaces),
+            )
+        if (request.name is None) == (request.id is None):
+            raise _bad_request("an object is named by either name or id")
+        try:
+            if request.name is not None:
+                identity, wanted = id_from_name(namespace.key, request.name), f'"{request.name}"'
+            else:
+                identity = wanted = checked_id(namespace.key, request.id or "")
+        except TypeError as error:
+            raise _bad_request(str(error)) from error
+        row = await self._index.get(namespace.key, identity)
+        if row is None:
+            raise AdminProblemError(
+                HTTPStatus.NOT_FOUND,
+                "no_such_object",
+                f"no such object: {namespace.class_name} {wanted}",
+                await self._suggestion(namespace, request.name),
+            )
+        return ActorKey(namespace.key, identity, row.name if row.name is not None else request.name)
+
+    async def _suggestion(self, namespace: NamespaceInfo, name: str | None) -> str:
+        names = await self._index.names(namespace.key, _SUGGESTED_FROM)
+        if name is not None and (found := nearest(name, names)) is not None:
+            return f'Did you mean "{found}"?'
+        if not names:
+            return f"{namespace.class_name} has no objects with a name yet"
+        return "there are " + ", ".join(f'"{known}"' for known in names[:5]) + (" and others" if len(names) > 5 else "")
+
+
+def _bad_request(message: str) -> AdminProblemError:
+    return AdminProblemError(HTTPStatus.BAD_REQUEST, "bad_request", message)
+
+
+async def _read(request: web.BaseRequest) -> bytes:
+    body = bytearray()
+    try:
+        async with asyncio.timeout(ADMIN_BODY_SECONDS_MAX):
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > ADMIN_BODY_BYTES_MAX:
+                    raise AdminProblemError(
+                        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                        "too_large",
+                        f"the body is larger than {ADMIN_BODY_BYTES_MAX} bytes",
+                        headers={"Connection": "close"},
+                    )
+    except TimeoutError as error:
+        raise AdminProblemError(
+            HTTPStatus.REQUEST_TIMEOUT,
+            "too_slow",
+            f"the body did not arrive within {ADMIN_BODY_SECONDS_MAX:g} seconds",
+            headers={"Connection": "close"},
+        ) from error
+    return bytes(body)
+
+
+def _decode(body: bytes, kind: type[msgspec.Struct]) -> msgspec.Struct:
+    try:
+        return msgspec.json.decode(body or b"{}", type=kind)
+    except msgspec.DecodeError as error:
+        raise _bad_request(f"the body is not what is expected here: {error}") from error
+
+
+def _json_row(row: bytes) -> list[object]:
+    cells = values.decode(row)
+    if not isinstance(cells, (list, tuple)):
+        raise TypeError(f"a row of a result is a list, not {type(cells).__name__}")
+    return [_json_cell(cell) for cell in cast("list[object]", cells)]
+
+
+def _json_cell(cell: object) -> object:
+    """JSON has neither bytes nor infinities: `{"$bytes": "<base64>"}`, `{"$float": "inf"}`."""
+    if isinstance(cell, (bytes, bytearray)):
+        return {"$bytes": base64.b64encode(cell).decode()}
+    if isinstance(cell, float) and not math.isfinite(cell):
+        return {"$float": str(cell)}
+    return cell
+
+
+def _response(status: HTTPStatus, body: Json, headers: Mapping[str, str] | None = None) -> web.Response:
+    fields = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", **(headers or {})}
+    text = json.dumps(body, ensure_ascii=False, allow_nan=False)
+    return web.Response(status=status, text=text, content_type="application/json", headers=fields)

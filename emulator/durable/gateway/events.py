@@ -1,0 +1,105 @@
+"""What the gateway reports to whoever shows it to the developer. Knows no terminal and no log format.
+
+Every event is a frozen class named after what happened. Texts that came from the network are as they came: whoever
+prints them escapes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from durable.wire.messages import ErrorReport
+
+
+class Event(msgspec.Struct, frozen=True):
+    """Root of every event. A msgspec struct because one is made per request: a tenth of a frozen dataclass's cost."""
+
+
+class RequestServed(Event, frozen=True):
+    """One HTTP request was answered; `path` is without its query, which may hold tokens."""
+
+    method: str
+    path: str
+    status: int
+    duration_ms: float
+    class_name: str | None = None
+    object_name: str | None = None
+
+
+class UserCodeFailed(Event, frozen=True):
+    """An exception of the user's program ended a request."""
+
+    report: ErrorReport
+    method: str
+    path: str
+
+
+class RequestRefused(Event, frozen=True):
+    """A request from a place that may not speak to us; `reason` is "host", "authority" or "origin"."""
+
+    reason: str
+    host: str
+    origin: str | None
+
+
+class MalformedRequest(Event, frozen=True):
+    """Bytes that are no HTTP request; `unreported` counts those that went unmentioned before this one."""
+
+    text: str
+    unreported: int = 0
+
+
+class BoundBeyondLoopback(Event, frozen=True):
+    """The gateway listens where other machines may reach it."""
+
+    ip: str
+    port: int
+
+
+class SocketOpened(Event, frozen=True):
+    """A client's WebSocket was handed to an actor."""
+
+    class_name: str
+    object_name: str | None
+
+
+class SocketGone(Event, frozen=True):
+    """A client's WebSocket ended with this close code."""
+
+    class_name: str
+    object_name: str | None
+    code: int
+
+
+class AlarmFired(Event, frozen=True):
+    """An alarm ran; `outcome` as in `AlarmReply`."""
+
+    class_name: str
+    object_name: str | None
+    scheduled_ms: int
+    outcome: str
+
+
+class SocketEventsLost(Event, frozen=True):
+    """A host died while it handled these socket events: they are not delivered again."""
+
+    count: int
+
+
+class HostLog(Event, frozen=True):
+    """One line from a host, or about one; `level` is "info", "warning" or "error"."""
+
+    level: str
+    text: str
+    label: str = ""
+
+
+class GatewayFault(Event, frozen=True):
+    """A bug of ours met a request; the request was answered 500 and the gateway goes on."""
+
+    traceback: str
+
+
+OnEvent = Callable[[Event], None]

@@ -1,0 +1,159 @@
+"""The listening sockets of the gateway. Knows addresses and ports; what is served is handed in."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import ipaddress
+import logging
+import os
+import traceback
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from durable.clock import Clock, SystemClock
+from durable.errors import UserInputError
+from durable.gateway.events import BoundBeyondLoopback, GatewayFault, MalformedRequest, OnEvent
+from durable.gateway.port_holder import port_holder
+from durable.limits import HTTP_HEADER_BYTES_MAX, KEEP_ALIVE_SECONDS, KIB
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+_REQUEST_LINE_BYTES_MAX = 16 * KIB
+"""A URL on the platform has at most 16 KiB."""
+_REPORT_SECONDS = 1.0
+"""At most one malformed request is reported in this time; the next report says how many went unmentioned."""
+_REPORT_CHARACTERS_MAX = 160
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStatistics:
+    """`requests` counts everything since the start."""
+
+    connections: int
+    requests: int
+
+
+class GatewayServer:
+    """Listens on one address; on loopback for IPv4 and, where there is one, on that for IPv6 too."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        ip: str = "127.0.0.1",
+        port: int = 8787,
+        *,
+        on_event: OnEvent,
+        clock: Clock | None = None,
+        shutdown_seconds: float = 5.0,
+    ) -> None:
+        self._handler = handler
+        self._ip = ip
+        self._port = port
+        self._on_event = on_event
+        self._clock = clock or SystemClock()
+        self._shutdown_seconds = shutdown_seconds
+        self._server: web.Server | None = None
+        self._runner: web.ServerRunner | None = None
+
+    async def start(self) -> int:
+        """Listen, and return the port: the one asked for, or a free one for 0. Raises `UserInputError`."""
+        # aiohttp logs each malformed request with a traceback and 100 bytes of its sender's choice. This logger is in
+        # no hierarchy, so nothing but our own handler sees them.
+        logger = logging.Logger("durable.gateway.malformed")  # noqa: LOG001
+        logger.addHandler(_MalformedRequests(self._on_event, self._clock))
+        self._server = web.Server(
+            self._handler,
+            handler_cancellation=True,
+            access_log=None,
+            logger=logger,
+            keepalive_timeout=KEEP_ALIVE_SECONDS,
+            max_line_size=_REQUEST_LINE_BYTES_MAX,
+            max_field_size=HTTP_HEADER_BYTES_MAX,
+            auto_decompress=False,
+        )
+        self._runner = web.ServerRunner(self._server, handle_signals=False, shutdown_timeout=self._shutdown_seconds)
+        await self._runner.setup()
+        try:
+            port = await self._listen(self._runner, self._ip, self._port)
+        except OSError as error:
+            await self._runner.cleanup()
+            raise self._explained(error) from error
+        if self._ip in ("127.0.0.1", "localhost"):
+            # No IPv6 on this machine, or another program's port there, is no failure: 127.0.0.1 is what we announce.
+            with contextlib.suppress(OSError):
+                await self._listen(self._runner, "::1", port)
+        if not _is_loopback(self._ip):
+            self._on_event(BoundBeyondLoopback(self._ip, port))
+        return port
+
+    async def stop(self) -> None:
+        """Refuse new connections, give open requests `shutdown_seconds`, then cancel what is left. Harmless twice."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
+
+    def statistics(self) -> ServerStatistics:
+        if self._server is None:
+            return ServerStatistics(0, 0)
+        return ServerStatistics(len(self._server.connections), self._server.requests_count)
+
+    async def _listen(self, runner: web.ServerRunner, ip: str, port: int) -> int:
+        site = web.TCPSite(runner, ip, port, backlog=1024)
+        await site.start()
+        return site.port
+
+    def _explained(self, error: OSError) -> UserInputError:
+        place = f"{self._ip}:{self._port}"
+        if error.errno == errno.EADDRINUSE:
+            holder = port_holder(self._port)
+            return UserInputError(
+                f"Port {self._port} is already in use" + (f" by {holder}." if holder else "."),
+                fix=f"durable dev --port {self._port + 1 if self._port < 65_535 else 0}",
+            )
+        if error.errno in (errno.EACCES, errno.EPERM):
+            return UserInputError(
+                f"Port {self._port} may not be opened by this user; ports below 1024 need privileges.",
+                fix="durable dev --port 8787",
+            )
+        if error.errno == errno.EADDRNOTAVAIL:
+            return UserInputError(f"{self._ip} is not an address of this machine.", fix="durable dev --ip 127.0.0.1")
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        return UserInputError(f"Cannot listen on {place}: {reason}.", fix="durable dev --ip 127.0.0.1 --port 8787")
+
+
+class _MalformedRequests(logging.Handler):
+    """Turns what aiohttp logs about refused requests into events: one escaped, truncated line, not too often."""
+
+    def __init__(self, on_event: OnEvent, clock: Clock) -> None:
+        super().__init__(logging.DEBUG)
+        self._on_event = on_event
+        self._clock = clock
+        self._next_report = float("-inf")
+        self._unreported = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        if error is None and record.levelno < logging.WARNING:
+            return
+        if error is not None and not type(error).__module__.startswith("aiohttp"):
+            self._on_event(GatewayFault("".join(traceback.format_exception(error))))
+            return
+        now = self._clock.monotonic()
+        if now < self._next_report:
+            self._unreported += 1
+            return
+        self._next_report = now + _REPORT_SECONDS
+        text = str(error) if error is not None else record.getMessage()
+        line = text.encode("unicode_escape").decode("ascii")[:_REPORT_CHARACTERS_MAX]
+        self._on_event(MalformedRequest(line, self._unreported))
+        self._unreported = 0
+
+
+def _is_loopback(ip: str) -> bool:
+    try:
+        return ipaddress.ip_address(ip).is_loopback
+    except ValueError:
+        return ip == "localhost"

@@ -1,0 +1,84 @@
+"""`python -m durable.host --channel-fd N --lock-fd M`: start a host process; the supervisor is the only caller."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+import threading
+
+from durable import __version__
+from durable.host.host import Host
+from durable.host.outgoing import close_client
+
+_PARENT_POLL_SECONDS = 1.0
+"""How soon a host notices that its gateway died while user code blocks the loop."""
+
+_PR_SET_PDEATHSIG = 1
+"""prctl(2): the signal this process gets when its parent dies."""
+
+
+def main() -> int:
+    """Exit code 0 after a drain, or when the gateway has gone."""
+    parser = argparse.ArgumentParser(prog="python -m durable.host")
+    parser.add_argument("--channel-fd", type=int, required=True)
+    parser.add_argument("--lock-fd", type=int, default=-1)
+    options = parser.parse_args()
+    # The terminal's Ctrl+C is the gateway's to answer; it drains its hosts.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.set_inheritable(options.channel_fd, False)
+    if options.lock_fd >= 0:
+        # Held on purpose: the state directory is free only when no process of the tree can write to it.
+        os.set_inheritable(options.lock_fd, False)
+        os.register_at_fork(after_in_child=lambda: _close_quietly(options.channel_fd, options.lock_fd))
+    threading.Thread(target=_watch_parent, args=(os.getppid(),), name="durable-parent", daemon=True).start()
+    runner = asyncio.Runner(loop_factory=_loop_factory())
+    with runner:
+        status = runner.run(_serve(socket.socket(fileno=options.channel_fd)))
+    # Threads of user code must not keep a drained host alive.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+async def _serve(sock: socket.socket) -> int:
+    loop = asyncio.get_running_loop()
+    host = Host(sock, loop, version=__version__, python=sys.version.split()[0])
+    status = await host.finished
+    await close_client()
+    return status
+
+
+def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
+    if os.environ.get("DURABLE_LOOP") == "asyncio":
+        return None
+    with contextlib.suppress(ImportError):
+        import uvloop  # absent where it has no wheel; asyncio's own loop serves as well, only slower
+
+        return uvloop.Loop
+    return None
+
+
+def _watch_parent(parent: int) -> None:
+    if sys.platform == "linux":
+        import ctypes  # loaded here, beside the start-up rather than in it
+
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    waiting = threading.Event()
+    while os.getppid() == parent:
+        waiting.wait(_PARENT_POLL_SECONDS)
+    os._exit(1)
+
+
+def _close_quietly(*descriptors: int) -> None:
+    for descriptor in descriptors:
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,367 @@
+"""One host: takes the gateway's messages, runs actors and workers, and is the engine its actors stand on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from durable import values
+from durable.actor.actor import Actor
+from durable.actor.events import AlarmEvent, CallEvent, Event, FetchEvent, SocketEvent
+from durable.actor.failure import report_error
+from durable.actor.sockets import SocketTable
+from durable.actor.turn import task_factory
+from durable.clock import Clock, SystemClock
+from durable.errors import ActorResetError, DataCloneError, StorageError
+from durable.host.actor_runtime import ActorRuntime
+from durable.host.bodies import ChannelBodies
+from durable.host.env import Env
+from durable.host.inspection import inspect
+from durable.host.loader import Project, preimport
+from durable.host.registry import Registry
+from durable.host.transport import Transport, handed_over
+from durable.host.worker import Worker, send_response
+from durable.limits import RPC_PAYLOAD_BYTES_MAX
+from durable.sdk.http import Request, Response
+from durable.sdk.object import DurableObject, WorkerEntrypoint
+from durable.sdk.runtime import Runtime
+from durable.sdk.stub import DurableObjectNamespace
+from durable.storage.actor_store import ActorStore
+from durable.storage.database import Database
+from durable.storage.epoch import Epochs
+from durable.storage.layout import StateLayout
+from durable.wire import messages as wire
+from durable.wire.channel import Channel
+from durable.wire.messages import ActorKey, ErrorReport, Message
+
+
+class Host:
+    """Lives from `Hello` to `Closed`. Implements `durable.actor.engine.Engine`."""
+
+    registry: Registry
+    worker: Worker
+    env: Env
+
+    def __init__(self, sock: socket.socket, loop: asyncio.AbstractEventLoop, *, version: str, python: str) -> None:
+        self.loop = loop
+        self.clock: Clock = SystemClock()
+        self.sockets = SocketTable()
+        self.compatibility_date = ""
+        self.finished: asyncio.Future[int] = loop.create_future()
+        self._channel: Channel[Any] = Channel(
+            sock, wire.FromGateway, on_messages=self._on_messages, on_closed=self._on_closed, loop=loop
+        )
+        self.bodies = ChannelBodies(self.send, self._channel.drain)
+        self.transport = Transport(self)
+        self._project: Project | None = None
+        self._epochs: Epochs | None = None
+        self._shard, self._shards, self._host_number = 0, 1, 0
+        self._sockets_made = 0
+        self._index_asked: dict[int, Callable[[str], None]] = {}
+        self._index_asks = 0
+        self._remote_events: dict[int, Event] = {}
+        self._background: set[asyncio.Task[Any]] = set()
+        self._handlers: dict[type, Callable[[Any], None]] = self._handler_table()
+        loop.set_task_factory(task_factory)
+        self.send(wire.Hello(version, python, os.getpid()))
+
+    def _handler_table(self) -> dict[type, Callable[[Any], None]]:
+        return {
+            wire.Preimport: lambda message: preimport(message.modules),
+            wire.Load: self._load,
+            wire.Attach: lambda message: self.sockets.restore(message.sockets, message.auto_responses),
+            wire.Drain: lambda message: self.background(self._drain(message.deadline_seconds)),
+            wire.HttpRequest: self._http_request,
+            wire.Call: self._call,
+            wire.Cancel: self._cancel,
+            wire.HttpReply: self.transport.answered,
+            wire.CallReply: self.transport.answered,
+            wire.Failed: self.transport.answered,
+            wire.BodyChunk: self.bodies.chunk,
+            wire.BodyEnd: self.bodies.end,
+            wire.BodyCredit: self.bodies.credit,
+            wire.SocketMessage: self._socket_event,
+            wire.SocketClosed: self._socket_event,
+            wire.SocketFailed: self._socket_event,
+            wire.AutoResponded: self._auto_responded,
+            wire.IndexDurable: self._index_durable,
+            wire.AlarmDue: lambda message: self.registry.deliver(message.actor, AlarmEvent(message)),
+            wire.AlarmGiveUp: self._alarm_give_up,
+            wire.Inspect: lambda message: self.background(inspect(self, message)),
+            wire.Evict: self._evict,
+        }
+
+    # --- the channel ------------------------------------------------------------------------------------------
+    def send(self, message: Message) -> None:
+        self._channel.send(message)
+
+    def _on_messages(self, messages: list[Message]) -> None:
+        handlers = self._handlers
+        for message in messages:
+            handlers[type(message)](message)
+
+    def _on_closed(self, error: BaseException | None) -> None:
+        # The gateway is gone: nobody can be answered, and its successor must find the files free.
+        if not self.finished.done():
+            self.finished.set_result(0 if error is None else 1)
+
+    def background(self, work: Coroutine[Any, Any, Any]) -> None:
+        """A task of the host's own, kept alive until it is done; its failure is a bug or the user's stream's."""
+        task = self.loop.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background_done)
+
+    def _background_done(self, task: asyncio.Task[Any]) -> None:
+        self._background.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.log_failure(error, "host", "background")
+
+    # --- loading ----------------------------------------------------------------------------------------------
+    def _load(self, load: wire.Load) -> None:
+        self._project = project = Project(load.root, load.main)
+        self.compatibility_date = load.compatibility_date
+        self._shard, self._shards, self._host_number = load.shard, load.shards, load.host_number
+        self.clock = SystemClock(load.clock_offset_ms)
+        preimport(load.preimport)
+        try:
+            project.load()
+        except BaseException as error:
+            self.send(wire.LoadFailed(self.report(error, project.main, "import"), project.hashes))
+            return
+        classes = project.classes()
+        actors = {name: cls for name, cls in classes.items() if issubclass(cls, DurableObject)}
+        entrypoint = classes.get("Default")
+        self._epochs = Epochs(
+            self.loop, durability=load.durability, on_durable=self._epoch_durable, on_failed=self._epoch_failed
+        )
+        self.registry = Registry(self, StateLayout(Path(load.state)), load.idle_seconds)
+        self.registry.start(
+            {space.key: actors[space.class_name] for space in load.namespaces if space.class_name in actors}
+        )
+        self.env = Env(load.vars | self._namespaces(load))
+        self.worker = Worker(
+            self, entrypoint if entrypoint is not None and issubclass(entrypoint, WorkerEntrypoint) else None
+        )
+        self.send(wire.Ready(sorted(classes), project.hashes, project.third_party_modules()))
+
+    def _namespaces(self, load: wire.Load) -> dict[str, DurableObjectNamespace]:
+        keys = {space.class_name: space.key for space in load.namespaces}
+        return {
+            binding: DurableObjectNamespace(class_name, keys[class_name], self.transport)
+            for binding, class_name in load.bindings.items()
+            if class_name in keys
+        }
+
+    # --- events from the gateway ------------------------------------------------------------------------------
+    def owns(self, actor_id: str) -> bool:
+        """Whether this host's shard has the actor; the gateway's router places by the same rule."""
+        return self._shards == 1 or int(actor_id[:8], 16) % self._shards == self._shard
+
+    def request(self, message: wire.HttpRequest) -> Request:
+        """The sdk's request for a message of the gateway."""
+        request = Request(message.url, method=message.method, headers=message.headers)
+        content = self.bodies.incoming(message.stream) if message.stream else (message.body or None)
+        request.replace_content(content)
+        return request
+
+    def _http_request(self, message: wire.HttpRequest) -> None:
+        if message.actor is None:
+            self.worker.start(message)
+            return
+        event = FetchEvent(self.request(message), lambda *outcome: self._answer_fetch(message.id, *outcome))
+        self._remote_events[message.id] = event
+        self.registry.deliver(message.actor, event)
+
+    def _answer_fetch(self, request_id: int, actor: Actor, response: Any, error: BaseException | None) -> None:
+        self._remote_events.pop(request_id, None)
+        if error is not None:
+            self._answer_error(request_id, actor, error, "fetch")
+            return
+        assert isinstance(response, Response)
+        ready = handed_over(actor, response)
+        actor.emit(lambda epoch: send_response(self, request_id, epoch, ready, actor.key))
+
+    def _call(self, message: wire.Call) -> None:
+        try:
+            args, kwargs = values.decode(message.payload)
+        except ValueError as error:
+            self.send(wire.Failed(message.id, 0, self.report(error, "", message.method)))
+            return
+        event = CallEvent(
+            message.method, args, kwargs, lambda *outcome: self._answer_call(message.id, message.method, *outcome)
+        )
+        self._remote_events[message.id] = event
+        self.registry.deliver(message.actor, event)
+
+    def _answer_call(
+        self, request_id: int, method: str, actor: Actor, result: Any, error: BaseException | None
+    ) -> None:
+        self._remote_events.pop(request_id, None)
+        try:
+            payload = b"" if error is not None else values.encode(result)
+            if len(payload) > RPC_PAYLOAD_BYTES_MAX:
+                raise DataCloneError(
+                    "Serialized RPC arguments or return values are limited to 32MiB, "
+                    f"but the size of this value was: {len(payload)} bytes."
+                )
+        except DataCloneError as refused:
+            error, payload = refused, b""
+        if error is not None:
+            self._answer_error(request_id, actor, error, method)
+        else:
+            actor.emit(lambda epoch: self.send(wire.CallReply(request_id, epoch, payload)))
+
+    def _answer_error(self, request_id: int, actor: Actor, error: BaseException, method: str) -> None:
+        report = self.report(error, actor.label, method)
+        status = 503 if "overloaded" in report.flags else 500
+        actor.emit(lambda epoch: self.send(wire.Failed(request_id, epoch, report, status, actor.key)))
+
+    def _cancel(self, message: wire.Cancel) -> None:
+        if not self.worker.cancel(message.id):
+            event = self._remote_events.pop(message.id, None)
+            if event is not None:
+                event.cancel()
+
+    def _socket_event(self, message: wire.SocketMessage | wire.SocketClosed | wire.SocketFailed) -> None:
+        record = self.sockets.get(message.socket)
+        if record is None:
+            # Its actor was reset and has forgotten the socket; the gateway forgets the event.
+            self.send(wire.Begun([message.event]))
+            self.send(wire.Done([message.event]))
+            return
+        self.registry.deliver(record.actor, SocketEvent(message))
+
+    def _auto_responded(self, message: wire.AutoResponded) -> None:
+        record = self.sockets.get(message.socket)
+        if record is not None:
+            record.auto_response_ms = message.wall_ms
+
+    def _alarm_give_up(self, message: wire.AlarmGiveUp) -> None:
+        def clear(actor: Actor) -> None:
+            if actor.store.exists and actor.store.alarm.get() == message.scheduled_ms:
+                actor.store.alarm.delete()
+
+        self.registry.deliver(message.actor, _Quiet(clear))
+
+    def _evict(self, message: wire.Evict) -> None:
+        self.send(wire.CallReply(message.id, 0, values.encode(self.registry.evict(message.actor.id))))
+
+    # --- the end ----------------------------------------------------------------------------------------------
+    async def _drain(self, deadline_seconds: float) -> None:
+        deadline = self.loop.time() + deadline_seconds
+        not_begun: list[int] = []
+        for actor in self.registry.actors:
+            for event in actor.withdraw_waiting():
+                if isinstance(event, SocketEvent):
+                    not_begun.append(event.message.event)
+                else:
+                    event.fail(actor, ActorResetError("Durable Object reset because its code was updated."))
+        while self._busy() and self.loop.time() < deadline:
+            # Polled: a drain is rare, and no event then pays for telling that it was the last one.
+            await asyncio.sleep(0.001)
+        epoch = 0
+        for actor in self.registry.actors:
+            actor.end_turn()
+            epoch = max(epoch, actor.epoch)
+        while self._index_asked and self.loop.time() < deadline:
+            await asyncio.sleep(0.001)
+        if self._epochs is not None:
+            await self._epochs.force(max(epoch, *(actor.epoch for actor in self.registry.actors), 0))
+            self._epochs.close()
+            self.registry.close_all()
+        self.send(wire.Closed(epoch, not_begun))
+        self._channel.flush()
+        if not self.finished.done():
+            self.finished.set_result(0)
+
+    def _busy(self) -> bool:
+        return bool(self.worker.running) or any(actor.running_events for actor in self.registry.actors)
+
+    # --- the engine its actors stand on -----------------------------------------------------------------------
+    @property
+    def durable_epoch(self) -> int:
+        return self._epochs.durable if self._epochs is not None else 0
+
+    def commit(self, store: ActorStore) -> int:
+        assert self._epochs is not None
+        return self._epochs.commit(store.database)
+
+    def when_durable(self, epoch: int, callback: Callable[[], None]) -> None:
+        if epoch == 0 or self._epochs is None:
+            callback()
+        else:
+            self._epochs.when_durable(epoch, callback)
+
+    def _epoch_durable(self, epoch: int) -> None:
+        self.send(wire.EpochDurable(epoch))
+
+    def _epoch_failed(self, epoch: int, databases: list[Database]) -> None:
+        failed = [actor for actor in self.registry.actors if actor.store.is_open_on(databases)]
+        self.send(wire.EpochFailed(epoch, [actor.key for actor in failed]))
+        for actor in failed:
+            actor.reset(
+                ActorResetError(str(StorageError("the disk refused to make a write durable (fdatasync failed)")))
+            )
+
+    def index_put(self, key: ActorKey, alarm_ms: int | None, done: Callable[[str], None]) -> None:
+        self._index_asks += 1
+        self._index_asked[self._index_asks] = done
+        self.send(wire.IndexPut(self._index_asks, key, alarm_ms, self.clock.wall_ms()))
+
+    def _index_durable(self, message: wire.IndexDurable) -> None:
+        for ask in message.ids:
+            done = self._index_asked.pop(ask, None)
+            if done is not None:
+                done(message.error)
+
+    def runtime(self, actor: Actor) -> Runtime:
+        return ActorRuntime(self, actor)
+
+    def next_socket(self) -> int:
+        self._sockets_made += 1
+        return (self._host_number << 32) + self._sockets_made
+
+    def begun(self, event: int) -> None:
+        self.send(wire.Begun([event]))
+
+    def actor_gone(self, actor: Actor) -> None:
+        self.registry.gone(actor)
+
+    def report(self, error: BaseException, label: str, method: str) -> ErrorReport:
+        return report_error(
+            error, is_user_file=self._project.owns if self._project else _nothing_owned, label=label, method=method
+        )
+
+    def log(self, level: str, text: str, label: str) -> None:
+        self.send(wire.Log(level, text, label))
+
+    def log_failure(self, error: BaseException, label: str, method: str) -> None:
+        report = self.report(error, label, method)
+        self.send(wire.Log("error", f"{report.type}: {report.message}", label, report))
+
+
+class _Quiet(Event):
+    """An event of the engine's own inside an actor; nobody is answered."""
+
+    __slots__ = ("_work",)
+
+    def __init__(self, work: Callable[[Actor], None]) -> None:
+        super().__init__()
+        self._work = work
+
+    async def run(self, actor: Actor) -> Any:
+        self._work(actor)
+
+    def succeed(self, actor: Actor, result: Any) -> None:
+        return
+
+    def fail(self, actor: Actor, error: BaseException) -> None:
+        return
+
+
+def _nothing_owned(file: str) -> bool:
+    return False

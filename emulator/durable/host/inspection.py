@@ -1,0 +1,48 @@
+"""Tools look into objects: SQL between an actor's turns, on the actor's own connection, without waking anyone."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from durable import values
+from durable.errors import DurableError
+from durable.wire.messages import Inspect, InspectReply
+
+if TYPE_CHECKING:
+    from durable.host.host import Host
+
+_POLL_SECONDS = 0.001
+"""Only tools wait here, so no event of an actor has to tell when it is free."""
+
+
+async def inspect(host: Host, request: Inspect) -> None:
+    """Run the statement in a thread while the actor's gate is shut; answer rows or SQLite's message."""
+    actor = host.registry.live(request.actor.id)
+    store = host.registry.store(request.actor)
+    while actor is not None and not actor.is_between_turns:
+        # An open transaction belongs to the actor: look when it is over.
+        await asyncio.sleep(_POLL_SECONDS)
+    if actor is not None:
+        actor.hold()
+    try:
+        if not store.exists:
+            raise DurableError(f"object {request.actor.id} has no data")
+        found = await host.loop.run_in_executor(
+            None,
+            lambda: store.inspect(
+                request.sql, write=request.write, rows_max=request.rows_max, seconds_max=request.seconds_max
+            ),
+        )
+        epoch = host.commit(store) if request.write else 0
+        host.send(
+            InspectReply(
+                request.id, epoch, found.columns, [values.encode(row) for row in found.rows], found.truncated,
+                found.rows_written,
+            )
+        )  # fmt: skip
+    except DurableError as error:
+        host.send(InspectReply(request.id, 0, [], [], error=str(error)))
+    finally:
+        if actor is not None:
+            actor.release()

@@ -1,0 +1,59 @@
+"""HTTP requests of user code to the outside. aiohttp is loaded at the first one; most hosts never need it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from durable.sdk.http import Request, Response
+
+if TYPE_CHECKING:
+    from aiohttp import ClientSession
+
+_session: ClientSession | None = None
+
+
+async def fetch_outside(request: Request) -> Response:
+    """Raises OSError when no answer comes; a status of 500 is an answer."""
+    from aiohttp import ClientError  # loaded here: 150 ms that most hosts never need
+
+    session = _client()
+    content = request.take_content()
+    try:
+        answer = await session.request(
+            request.method,
+            request.url,
+            headers=request.headers.items(),
+            data=content,
+            allow_redirects=request.redirect == "follow",
+        )
+    except ClientError as error:
+        raise OSError(f"fetch {request.method} {request.url} failed: {error}") from error
+    # The body arrives decoded, so what described its encoded form would mislead whoever passes it on.
+    headers = [pair for pair in answer.headers.items() if pair[0].lower() not in ("content-encoding", "content-length")]
+    response = Response(None, answer.status, answer.reason or "", headers)
+    response.url = str(answer.url)
+    response.replace_content(_body(answer))
+    return response
+
+
+async def _body(answer: Any) -> Any:
+    try:
+        async for data in answer.content.iter_any():
+            yield data
+    finally:
+        answer.release()
+
+
+def _client() -> ClientSession:
+    global _session
+    if _session is None or _session.closed:
+        from aiohttp import ClientSession, DummyCookieJar
+
+        _session = ClientSession(cookie_jar=DummyCookieJar(), auto_decompress=True)
+    return _session
+
+
+async def close_client() -> None:
+    """Give back the connections, at the end of the host."""
+    if _session is not None:
+        await _session.close()

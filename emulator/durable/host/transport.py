@@ -1,0 +1,206 @@
+"""Stubs to actors: inside this host directly, to another host through the gateway. Values are copied either way."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from durable import values
+from durable.actor.actor import Actor
+from durable.actor.events import CallEvent, Event, FetchEvent
+from durable.actor.failure import raise_from_report
+from durable.actor.turn import actor_variable
+from durable.errors import DataCloneError
+from durable.host.bodies import pump_from_actor
+from durable.host.pending_call import PendingCall
+from durable.limits import INLINE_BODY_BYTES_MAX, RPC_PAYLOAD_BYTES_MAX
+from durable.sdk.http import Request, Response
+from durable.sdk.ids import DurableObjectId
+from durable.sdk.stub import DurableObjectStub
+from durable.sdk.websocket import WebSocket
+from durable.wire.messages import ActorKey, Call, CallReply, Cancel, Failed, HttpReply, HttpRequest
+
+if TYPE_CHECKING:
+    from durable.host.host import Host
+
+served_by_variable: ContextVar[list[ActorKey] | None] = ContextVar("durable_served_by", default=None)
+"""The actors a worker request asked, for the request log."""
+
+
+class Transport:
+    """Implements `durable.sdk.stub.ActorTransport` for everything that runs in one host."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._next_id = 0
+        self._remote: dict[int, tuple[asyncio.Future[Any], DurableObjectStub]] = {}
+
+    def call(
+        self,
+        actor: DurableObjectId,
+        stub: DurableObjectStub,
+        method: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> PendingCall:
+        future = self._future(stub)
+        key = _key(actor)
+        if future.done():
+            return PendingCall(future, _nothing)
+        if self._host.owns(key.id):
+            event = CallEvent(method, values.copy(args), values.copy(kwargs), partial(self._settle, future, stub))
+            self._deliver(key, event)
+            return PendingCall(future, event.cancel)
+        payload = values.encode((args, kwargs))
+        if len(payload) > RPC_PAYLOAD_BYTES_MAX:
+            raise DataCloneError(
+                "Serialized RPC arguments or return values are limited to 32MiB, "
+                f"but the size of this value was: {len(payload)} bytes."
+            )
+        request_id = self._ask(future, stub)
+        self._say(lambda epoch: self._host.send(Call(request_id, key, method, payload, epoch)))
+        return PendingCall(future, partial(self._cancel_remote, request_id))
+
+    def fetch_actor(self, actor: DurableObjectId, stub: DurableObjectStub, request: Request) -> PendingCall:
+        future = self._future(stub)
+        key = _key(actor)
+        if future.done():
+            return PendingCall(future, _nothing)
+        if self._host.owns(key.id):
+            event = FetchEvent(Request(request), partial(self._settle, future, stub))
+            self._deliver(key, event)
+            return PendingCall(future, event.cancel)
+        request_id = self._ask(future, stub)
+        content = request.take_content()
+        stream, body = 0, b""
+        if isinstance(content, bytes) and len(content) <= INLINE_BODY_BYTES_MAX:
+            body = content
+        elif content is not None:
+            stream = self._host.bodies.announce()
+        message = partial(
+            HttpRequest, request_id, key, request.method, request.url, request.headers.items(), body, stream,
+            request.headers.get("upgrade", "").lower() == "websocket",  # type: ignore[union-attr]
+        )  # fmt: skip
+
+        def send(epoch: int) -> None:
+            self._host.send(message(epoch))
+            if stream and content is not None:
+                self._host.background(self._host.bodies.send_all(stream, content))
+
+        self._say(send)
+        return PendingCall(future, partial(self._cancel_remote, request_id))
+
+    def answered(self, message: HttpReply | CallReply | Failed) -> None:
+        """The gateway brings what another host answered."""
+        future, stub = self._remote.pop(message.id, (None, None))
+        if future is None or stub is None or future.done():
+            return
+        if isinstance(message, Failed):
+            self._fail(future, stub, raise_from_report(message.error, object_id=str(stub.id)))
+        elif isinstance(message, CallReply):
+            future.set_result(values.decode(message.payload))
+        else:
+            future.set_result(self._response(message))
+
+    def _response(self, message: HttpReply) -> Response:
+        socket = None
+        if message.socket:
+            socket = WebSocket()
+            socket.remote_socket = message.socket
+        content = self._host.bodies.incoming(message.stream) if message.stream else (message.body or None)
+        response = Response(None, message.status, message.reason, message.headers, socket)
+        response.replace_content(content)
+        return response
+
+    def _future(self, stub: DurableObjectStub) -> asyncio.Future[Any]:
+        future: asyncio.Future[Any] = self._host.loop.create_future()
+        if stub.broken is not None:
+            future.set_exception(stub.broken)
+        served_by = served_by_variable.get()
+        if served_by is not None:
+            served_by.append(_key(stub.id))
+        return future
+
+    def _ask(self, future: asyncio.Future[Any], stub: DurableObjectStub) -> int:
+        self._next_id += 1
+        self._remote[self._next_id] = (future, stub)
+        return self._next_id
+
+    def _cancel_remote(self, request_id: int) -> None:
+        if self._remote.pop(request_id, None) is not None:
+            self._host.send(Cancel(request_id))
+
+    def _say(self, output: Callable[[int], None]) -> None:
+        """What a caller sends out waits for its own writes; a worker has none."""
+        caller = actor_variable.get()
+        if caller is None:
+            output(0)
+        else:
+            caller.emit_request(output)
+
+    def _deliver(self, key: ActorKey, event: Event) -> None:
+        host = self._host
+        caller = actor_variable.get()
+        if caller is None:
+            host.registry.deliver(key, event)
+        else:
+            caller.emit_request(lambda epoch: host.when_durable(epoch, lambda: host.registry.deliver(key, event)))
+
+    def _settle(
+        self,
+        future: asyncio.Future[Any],
+        stub: DurableObjectStub,
+        actor: Actor,
+        result: Any,
+        error: BaseException | None,
+    ) -> None:
+        host = self._host
+        if error is not None:
+            # Through the report even here: the caller gets an exception of its own, never the callee's object.
+            remote = raise_from_report(host.report(error, actor.label, ""), object_id=actor.key.id)
+            actor.emit(lambda epoch: host.when_durable(epoch, lambda: self._fail(future, stub, remote)))
+            return
+        if isinstance(result, Response):
+            result = handed_over(actor, result)
+
+        def resolve() -> None:
+            if not future.done():
+                future.set_result(result)
+
+        def let_out(epoch: int) -> None:
+            if epoch:
+                host.when_durable(epoch, resolve)
+            else:
+                resolve()
+
+        actor.emit(let_out)
+
+    def _fail(self, future: asyncio.Future[Any], stub: DurableObjectStub, error: BaseException) -> None:
+        if getattr(error, "durable_object_reset", False):
+            stub.broken = error
+        if not future.done():
+            future.set_exception(error)
+            # A call nobody awaits may fail unseen, as on the platform; the callee's log has it.
+            with contextlib.suppress(Exception):
+                future.exception()
+
+
+def handed_over(actor: Actor, response: Response) -> Response:
+    """A response that leaves its actor: a streamed body is run by the actor from now on."""
+    content = response.take_content()
+    if content is not None and not isinstance(content, bytes):
+        content = pump_from_actor(actor, content)
+    response.replace_content(content)
+    return response
+
+
+def _key(actor: DurableObjectId) -> ActorKey:
+    return ActorKey(actor.namespace_key, str(actor), actor.name)
+
+
+def _nothing() -> None:
+    return None

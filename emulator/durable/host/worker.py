@@ -1,0 +1,138 @@
+"""Workers: the stateless code in front of the actors, one instance per request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from durable.actor.handlers import maybe_await
+from durable.host.outgoing import fetch_outside
+from durable.host.transport import served_by_variable
+from durable.limits import INLINE_BODY_BYTES_MAX
+from durable.sdk.aliases import find_handler
+from durable.sdk.http import Request, Response
+from durable.sdk.object import WorkerEntrypoint
+from durable.sdk.runtime import runtime_variable
+from durable.sdk.state import ExecutionContext
+from durable.sdk.websocket import WebSocket
+from durable.wire.messages import ActorKey, Failed, HttpReply, HttpRequest
+
+if TYPE_CHECKING:
+    from durable.host.host import Host
+
+
+class WorkerContext(ExecutionContext):
+    """`ctx` of one request, and the runtime that free functions find while it runs."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def wait_until(self, work: Coroutine[Any, Any, Any] | Awaitable[Any]) -> None:
+        async def wait() -> None:
+            try:
+                await work
+            except Exception as error:
+                self._host.log_failure(error, "worker", "wait_until")
+
+        self._host.background(wait())
+
+    async def fetch(self, request: Request) -> Response:
+        return await fetch_outside(request)
+
+    def accept_in_memory(self, socket: WebSocket) -> None:
+        raise RuntimeError(
+            "a worker cannot keep a WebSocket: forward the upgrade to an object with stub.fetch(request), "
+            "and accept the socket there with ctx.accept_web_socket(server)"
+        )
+
+
+class Worker:
+    """Serves requests with the class named `Default`."""
+
+    def __init__(self, host: Host, entrypoint: type[WorkerEntrypoint] | None) -> None:
+        self._host = host
+        self._entrypoint = entrypoint
+        self._running: dict[int, asyncio.Task[None]] = {}
+
+    @property
+    def running(self) -> int:
+        return len(self._running)
+
+    def start(self, message: HttpRequest) -> None:
+        task = self._host.loop.create_task(self._serve(message))
+        self._running[message.id] = task
+
+    def cancel(self, request_id: int) -> bool:
+        """The client is gone; False when the request is not a running worker's."""
+        task = self._running.get(request_id)
+        if task is not None:
+            task.cancel()
+        return task is not None
+
+    async def _serve(self, message: HttpRequest) -> None:
+        host = self._host
+        served_by: list[ActorKey] = []
+        served_by_variable.set(served_by)
+        try:
+            context = WorkerContext(host)
+            runtime_variable.set(context)
+            if self._entrypoint is None:
+                raise TypeError(
+                    "the main module has no entrypoint for requests: "
+                    "define class Default(WorkerEntrypoint) with fetch(request)"
+                )
+            entrypoint: Any = self._entrypoint.__new__(self._entrypoint)
+            entrypoint.ctx, entrypoint.env = context, host.env
+            entrypoint.__init__(context, host.env)
+            handler = find_handler(entrypoint, "fetch")
+            if handler is None:
+                raise TypeError(f"{self._entrypoint.__name__} has no fetch(request) method")
+            response = await maybe_await(handler(host.request(message)))
+            if not isinstance(response, Response):
+                raise TypeError(f"fetch() must return a Response, got {type(response).__name__}")
+            send_response(host, message.id, 0, response, served_by[-1] if served_by else None)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            report = host.report(error, "worker", "fetch")
+            status = 503 if "overloaded" in report.flags else 500
+            host.send(Failed(message.id, 0, report, status, served_by[-1] if served_by else None))
+        finally:
+            self._running.pop(message.id, None)
+
+
+def send_response(host: Host, request_id: int, epoch: int, response: Response, served_by: ActorKey | None) -> None:
+    """Answer a request of the gateway; small bodies inside the frame, others as a stream."""
+    content = response.take_content()
+    stream, body = 0, b""
+    if isinstance(content, bytes) and len(content) <= INLINE_BODY_BYTES_MAX:
+        body = content
+    elif content is not None:
+        stream = host.bodies.announce()
+    host.send(
+        HttpReply(
+            request_id, epoch, response.status, response.reason, response.headers.items(), body, stream,
+            _client_socket(response), served_by,
+        )
+    )  # fmt: skip
+    if stream and content is not None:
+        host.background(host.bodies.send_all(stream, content))
+
+
+def _client_socket(response: Response) -> int:
+    """The number of the socket whose client end the response hands over; 0 when it hands over none."""
+    client = response.web_socket
+    if client is None:
+        return 0
+    if client.handed_over:
+        raise TypeError("Can't return WebSocket that was already used in a response.")
+    client.handed_over = True
+    if client.remote_socket:
+        return client.remote_socket
+    if client.peer is None or client.peer.link is None:
+        raise TypeError(
+            "nobody accepted the server's end of this WebSocket: "
+            "call ctx.accept_web_socket(server) before returning the client's"
+        )
+    return client.peer.link.socket

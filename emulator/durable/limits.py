@@ -1,0 +1,190 @@
+"""Every bound of the product: number, unit, and where it comes from. Imports nothing.
+
+"platform" is Cloudflare's documented or observed limit for Durable Objects; "ours" is a choice of this emulator, made
+so that no queue, buffer or loop is without a bound. Hitting a bound is an error with a name, never a silent drop.
+"""
+
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+# --- identifiers and names ------------------------------------------------------------------------------------
+OBJECT_NAME_BYTES_MAX: Final = 1024
+"""UTF-8 bytes of a name that `ctx.id.name` still reports (platform: beyond it the name is undefined)."""
+
+# --- events ---------------------------------------------------------------------------------------------------
+CRITICAL_SECTION_SECONDS: Final = 30.0
+"""How long `block_concurrency_while` and `transaction` may hold an actor (platform)."""
+CRITICAL_SECTION_DEPTH_MAX: Final = 64
+"""Nesting of critical sections (platform)."""
+MAILBOX_EVENTS_MAX: Final = 10_000
+"""Events waiting for one actor before new ones are answered 503 `overloaded` (ours)."""
+ALARM_RETRIES_MAX: Final = 6
+"""Counted retries of a failing alarm handler: seven runs in all (platform)."""
+ALARM_RETRY_SECONDS: Final = 2.0
+"""First delay; doubles with each retry, plus up to a quarter of jitter (platform)."""
+ALARM_HANDLER_SECONDS: Final = 15 * 60.0
+"""Wall time an alarm handler may take (platform)."""
+ALARM_RETRY_DOUBLINGS_MAX: Final = 9
+"""The delay before a retry stops doubling at 2 s << 9, which is 1024 s (platform)."""
+ALARM_HOST_RETRY_SECONDS: Final = 0.5
+"""First delay after a run that a lost or missing host ended; doubles up to 256 s and counts as no retry (ours)."""
+ALARM_RUNS_MAX: Final = 64
+"""Alarms that run at the same time; more overdue ones wait their turn (ours)."""
+ALARM_WINDOW_SECONDS: Final = 60.0
+"""How far ahead the alarm scheduler looks; later alarms are only in the index (ours)."""
+ALARMS_WAITING_MAX: Final = 10_000
+"""Alarms in the scheduler's memory; the nearest stay, the others are read again from the index (ours)."""
+IDLE_SECONDS: Final = 10.0
+"""Quiet time after which an actor that nothing pins is evicted (platform)."""
+
+# --- the wire -------------------------------------------------------------------------------------------------
+FRAME_BYTES_MAX: Final = 64 * MIB
+"""Largest frame either process accepts from the other: the largest WebSocket message or RPC payload, twice (ours)."""
+INLINE_BODY_BYTES_MAX: Final = 256 * KIB
+"""Bodies up to this size travel inside the request or reply frame; larger ones stream (ours)."""
+BODY_CHUNK_BYTES: Final = 128 * KIB
+"""Size of one chunk of a streamed body (ours)."""
+BODY_WINDOW_BYTES: Final = 1 * MIB
+"""Credit of one streamed body: bytes in flight before the sender waits (ours)."""
+CHANNEL_HIGH_WATER_BYTES: Final = 8 * MIB
+"""Unsent bytes on a channel above which streams wait (ours)."""
+RPC_PAYLOAD_BYTES_MAX: Final = 32 * MIB
+"""Arguments or result of one call (platform)."""
+WITHHELD_MESSAGES_MAX: Final = 200_000
+"""Messages of one host that wait for their epoch in the gateway; a host beyond it is replaced (ours)."""
+RELAYED_REQUESTS_MAX: Final = 10_000
+"""Requests and calls that one host may have open to others; more fail as overloaded (ours)."""
+ADMIN_BODY_BYTES_MAX: Final = 1 * MIB
+"""Body of one request to `/__durable/*` (ours)."""
+ADMIN_BODY_SECONDS_MAX: Final = 10.0
+"""How long such a body may take to arrive (ours)."""
+INSPECT_ROWS_MAX: Final = 10_000
+"""Rows that one look at an object's file may return (ours)."""
+INSPECT_SECONDS_MAX: Final = 10.0
+"""How long one look at an object's file may keep the object waiting (ours)."""
+INDEX_WRITES_WAITING_MAX: Final = 200_000
+"""Rows of the object index that wait for the disk in the gateway; a host that asks for more is replaced (ours)."""
+
+# --- web sockets ----------------------------------------------------------------------------------------------
+SOCKET_MESSAGE_BYTES_MAX: Final = 32 * MIB
+"""One received WebSocket message (platform)."""
+SOCKET_TAGS_MAX: Final = 10
+SOCKET_TAG_BYTES_MAX: Final = 256
+SOCKETS_PER_OBJECT_MAX: Final = 32_768
+SOCKET_ATTACHMENT_BYTES_MAX: Final = 16_384
+AUTO_RESPONSE_BYTES_MAX: Final = 2048
+SOCKET_EVENT_TIMEOUT_MS_MAX: Final = 604_800_000
+SOCKET_CLOSE_REASON_BYTES_MAX: Final = 123
+SOCKET_EVENTS_WAITING_MAX: Final = 1024
+"""Events of one client socket waiting for its actor before the gateway stops reading that socket (ours)."""
+SOCKET_SEND_BUFFER_BYTES_MAX: Final = 4 * MIB
+"""Bytes the gateway keeps for one client that does not read; beyond it the socket is closed with 1013 (ours)."""
+SOCKET_SEND_BURST_BYTES_MAX: Final = 64 * MIB
+"""Bytes kept for a client that does read, but slower than its actor sends; beyond it 1013 at once (ours)."""
+SOCKET_STALL_SECONDS: Final = 2.0
+"""A client with more than `SOCKET_SEND_BUFFER_BYTES_MAX` waiting must take that much in this time (ours)."""
+SOCKET_EVENTS_WAITING_BYTES_MAX: Final = 4 * MIB
+"""The same bound in bytes of payload; one message may be larger (ours)."""
+SOCKET_EVENTS_TOTAL_BYTES_MAX: Final = 256 * MIB
+"""The same for all clients together: no socket is read meanwhile (ours)."""
+SOCKET_CONNECT_SECONDS_MAX: Final = 60.0
+"""Time between accepting a socket and handing its client end over, in either order (ours)."""
+SOCKET_CLOSE_SECONDS_MAX: Final = 10.0
+"""How long a closing socket waits for its client's close frame, or to get its own out (ours)."""
+SOCKET_CLOSE_ANSWER_SECONDS_MAX: Final = 60.0
+"""How long a client that said close waits for its actor's answer before the connection is dropped (ours)."""
+
+# --- HTTP -----------------------------------------------------------------------------------------------------
+HTTP_HEADER_BYTES_MAX: Final = 64 * KIB
+HTTP_BODY_BYTES_MAX: Final = 100 * MIB
+"""Request body (platform, free and pro plans)."""
+BODY_STALL_SECONDS_MAX: Final = 60.0
+"""How long a client may send nothing of a body it announced, or take nothing of a response, before it is cut off (ours)."""
+KEEP_ALIVE_SECONDS: Final = 75.0
+"""Quiet time after which a connection without a request is closed; also the time a request's headers may take (ours)."""
+HELD_REQUESTS_MAX: Final = 10_000
+"""Requests that wait while hosts are replaced; more are answered 503 (ours)."""
+HOLD_SECONDS_MAX: Final = 30.0
+"""How long a request waits for a host before it is answered 503 (ours)."""
+
+# --- reload ---------------------------------------------------------------------------------------------------
+DRAIN_SECONDS: Final = 3.0
+"""Deadline for running events of the old generation; `[dev] drain_seconds` (ours)."""
+DRAIN_GRACE_SECONDS: Final = 1.0
+"""What a host may take beyond its drain deadline to commit and close before it is killed (ours)."""
+EXIT_GRACE_SECONDS: Final = 2.0
+"""How long a host may live on after it said `Closed`, or after its channel ended, before it is killed (ours)."""
+RELOAD_QUIET_SECONDS: Final = 1.0
+"""A save after this much quiet reloads at once (ours)."""
+RELOAD_SETTLE_SECONDS: Final = 0.25
+"""Quiet that a later save waits for (ours)."""
+RELOAD_WAIT_SECONDS_MAX: Final = 1.0
+"""Longest wait for that quiet (ours)."""
+STALE_LOADS_MAX: Final = 3
+"""Loads of one reload when the files keep changing underneath; then the last one counts (ours)."""
+STANDBY_DELAY_SECONDS: Final = 0.3
+"""Pause before the first standby is prepared, so that it does not compete with the first requests (ours)."""
+STANDBY_AGAIN_SECONDS: Final = 0.05
+"""The same after a standby was used: the next save can follow soon (ours)."""
+WATCHED_FOLDERS_MAX: Final = 8192
+"""Folders of a project that are watched: one inotify watch each, of 8192 that a kernel grants by default at least (ours)."""
+RESTART_SECONDS_FIRST: Final = 0.1
+"""Delay before the second restart in a row; doubles from there (ours)."""
+RESTART_SECONDS_MAX: Final = 5.0
+RESTART_FORGIVEN_SECONDS: Final = 10.0
+"""A host that lived this long starts the count of restarts anew (ours)."""
+
+# --- configuration --------------------------------------------------------------------------------------------
+CONFIG_BYTES_MAX: Final = 256 * KIB
+CONFIG_DEPTH_MAX: Final = 64
+"""Nesting of arrays and tables, and parts of a dotted key: TOML parsers are quadratic or recursive in them (ours)."""
+CONFIG_WORD_CHARACTERS_MAX: Final = 1024
+"""One unquoted word: Python refuses to read numbers of more than 4300 digits, and nobody types one (ours)."""
+WORKER_NAME_CHARACTERS_MAX: Final = 63
+"""A worker's name is a label of a host name (platform)."""
+CLASS_NAME_BYTES_MAX: Final = 128
+"""UTF-8 bytes of a class name: with its suffix it names a folder, and folder names end at 255 bytes (ours)."""
+MIGRATION_TAG_CHARACTERS_MAX: Final = 64
+MIGRATIONS_MAX: Final = 1000
+"""Entries of `[[migrations]]` (ours)."""
+BINDINGS_MAX: Final = 1000
+"""Entries of `[[durable_objects.bindings]]` (ours)."""
+HOSTS_MAX: Final = 64
+"""Host processes of one emulator (ours)."""
+SECRETS_BYTES_MAX: Final = 256 * KIB
+"""One `.dev.vars` or `.env` file (ours)."""
+
+# --- values ---------------------------------------------------------------------------------------------------
+VALUE_DEPTH_MAX: Final = 128
+"""Nesting of containers in one stored or sent value; keeps copying far from Python's recursion limit (ours)."""
+
+# --- storage --------------------------------------------------------------------------------------------------
+KV_KEY_BYTES_MAX: Final = 2048
+"""UTF-8 bytes of one key (platform)."""
+SQL_VALUE_BYTES_MAX: Final = 2 * MIB
+"""One string, blob or row, and so one key-value entry (platform)."""
+SQL_TEXT_BYTES_MAX: Final = 100_000
+"""Length of one statement (platform)."""
+SQL_COLUMNS_MAX: Final = 100
+SQL_BINDINGS_MAX: Final = 100
+SQL_EXPRESSION_DEPTH_MAX: Final = 100
+SQL_COMPOUND_SELECT_MAX: Final = 5
+SQL_LIKE_PATTERN_BYTES_MAX: Final = 50
+SQL_FUNCTION_ARGUMENTS_MAX: Final = 127
+SQL_TRIGGER_DEPTH_MAX: Final = 10
+SQL_PROGRAM_STEPS_MAX: Final = 25_000
+"""Instructions of one compiled statement (platform)."""
+SQL_STATEMENTS_CACHED_MAX: Final = 128
+"""Compiled statements kept per open object, and the facts about them (ours)."""
+ALARM_MS_MAX: Final = 6_917_529_027_641
+"""Latest alarm, in the year 2189: three quarters of the nanoseconds that fit in 63 bits (platform)."""
+RELAXED_SYNC_SECONDS: Final = 1.0
+"""How long a commit may wait for the disk with `durability = "relaxed"` (ours)."""
+SYNC_THREADS_MAX: Final = 16
+"""Threads that flush the files of one epoch at the same time (ours)."""
+SYNC_FILES_PER_THREAD_MIN: Final = 4
+"""Fewer files than this are not worth waking another thread (ours)."""
+INSPECT_STEPS: Final = 10_000
+"""SQLite instructions between two looks at the time limit of a tool's query; about a tenth of a millisecond (ours)."""

@@ -1,0 +1,1 @@
+"""What user code holds: classes, values and interfaces. Standard library only; implementations live above."""

@@ -1,0 +1,99 @@
+"""camelCase ⇄ snake_case in one place: every spelling of the platform and the Python name it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+CAMEL_TO_SNAKE: dict[str, str] = {
+    # namespaces, ids, stubs
+    "idFromName": "id_from_name",
+    "idFromString": "id_from_string",
+    "newUniqueId": "new_unique_id",
+    "getByName": "get_by_name",
+    "toString": "to_string",
+    # the actor's state
+    "waitUntil": "wait_until",
+    "blockConcurrencyWhile": "block_concurrency_while",
+    "acceptWebSocket": "accept_web_socket",
+    "getWebSockets": "get_web_sockets",
+    "getTags": "get_tags",
+    "setWebSocketAutoResponse": "set_web_socket_auto_response",
+    "getWebSocketAutoResponse": "get_web_socket_auto_response",
+    "getWebSocketAutoResponseTimestamp": "get_web_socket_auto_response_timestamp",
+    "passThroughOnException": "pass_through_on_exception",
+    # storage
+    "deleteAll": "delete_all",
+    "transactionSync": "transaction_sync",
+    "getAlarm": "get_alarm",
+    "setAlarm": "set_alarm",
+    "deleteAlarm": "delete_alarm",
+    "databaseSize": "database_size",
+    "toArray": "to_array",
+    "columnNames": "column_names",
+    "rowsRead": "rows_read",
+    "rowsWritten": "rows_written",
+    # options of storage and namespaces
+    "startAfter": "start_after",
+    "allowConcurrency": "allow_concurrency",
+    "allowUnconfirmed": "allow_unconfirmed",
+    "noCache": "no_cache",
+    "locationHint": "location_hint",
+    "retryAlarm": "retry_alarm",
+    # alarms
+    "retryCount": "retry_count",
+    "isRetry": "is_retry",
+    "scheduledTime": "scheduled_time",
+    # HTTP
+    "bodyUsed": "body_used",
+    "statusText": "status_text",
+    "webSocket": "web_socket",
+    "arrayBuffer": "bytes",
+    # web sockets
+    "serializeAttachment": "serialize_attachment",
+    "deserializeAttachment": "deserialize_attachment",
+    "addEventListener": "add_event_listener",
+    "removeEventListener": "remove_event_listener",
+    "readyState": "ready_state",
+    # handlers that user classes define
+    "webSocketMessage": "web_socket_message",
+    "webSocketClose": "web_socket_close",
+    "webSocketError": "web_socket_error",
+}
+
+SNAKE_TO_CAMEL: dict[str, str] = {snake: camel for camel, snake in CAMEL_TO_SNAKE.items()}
+
+
+class CamelCase:
+    """Answers the platform's camelCase names with the snake_case members of the class that inherits it."""
+
+    __slots__ = ()
+
+    if not TYPE_CHECKING:  # A visible __getattr__ would make every misspelt name an `Any` to type checkers.
+
+        def __getattr__(self, name: str) -> Any:
+            snake = CAMEL_TO_SNAKE.get(name)
+            if snake is None:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            return getattr(self, snake)
+
+
+def find_handler(target: object, snake: str) -> Any:
+    """The handler a user class defines under either spelling; None when it has neither."""
+    handler = getattr(target, snake, None)
+    return handler if handler is not None else getattr(target, SNAKE_TO_CAMEL.get(snake, snake), None)
+
+
+def merge_options(where: str, allowed: tuple[str, ...], *sources: Mapping[str, Any] | None) -> dict[str, Any]:
+    """One options dict out of a positional mapping and keyword arguments, in either spelling.
+
+    Raises TypeError naming `where` and the option for anything not in `allowed`.
+    """
+    merged: dict[str, Any] = {}
+    for source in sources:
+        for name, value in (source or {}).items():
+            snake = CAMEL_TO_SNAKE.get(name, name)
+            if snake not in allowed:
+                raise TypeError(f"{where}() has no option {name!r}; it takes {', '.join(allowed)}")
+            merged[snake] = value
+    return merged

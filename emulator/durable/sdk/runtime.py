@@ -1,0 +1,36 @@
+"""What running code asks of its process: set by the host around every event, used by free functions of the sdk."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+from durable.sdk.http import Request, Response
+from durable.sdk.websocket import WebSocket
+
+
+class Runtime(Protocol):
+    """One event's surroundings: an actor's, or a worker request's."""
+
+    async def fetch(self, request: Request) -> Response: ...
+    def accept_in_memory(self, socket: WebSocket) -> None: ...
+
+
+runtime_variable: ContextVar[Runtime] = ContextVar("durable_runtime")
+
+
+def current_runtime() -> Runtime:
+    """Raises RuntimeError outside of an event, for example at import."""
+    runtime = runtime_variable.get(None)
+    if runtime is None:
+        raise RuntimeError("this works only while a request or an event of an actor runs, not at import")
+    return runtime
+
+
+async def fetch(resource: str | Request, **options: Any) -> Response:
+    """An HTTP request to the outside; options as for `Request`. An actor's waits until earlier writes are durable.
+
+    Raises OSError when no answer comes.
+    """
+    request = resource if isinstance(resource, Request) and not options else Request(resource, **options)
+    return await current_runtime().fetch(request)

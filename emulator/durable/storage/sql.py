@@ -1,0 +1,190 @@
+"""`sql.exec`: statements of the user's, run eagerly to their first row, with a cursor over the rest.
+
+The first sight of a text costs a compilation under the authorizer (`statement`). What it learns does not change while
+the schema stands, so from the second time on the text is one dict lookup away from SQLite. Texts that change the schema
+and texts of several statements are looked at every time.
+"""
+
+from __future__ import annotations
+
+import re
+import weakref
+from functools import partial
+from threading import get_ident
+from typing import Any, Final, NoReturn
+
+import apsw
+
+from durable.errors import SqlError, StorageError
+from durable.limits import SQL_STATEMENTS_CACHED_MAX, SQL_TEXT_BYTES_MAX
+from durable.storage.authorizer import TRANSACTION_REASON, Trust
+from durable.storage.binding import BINDABLE, bindable, explain_binding
+from durable.storage.cursor import Cursor
+from durable.storage.statement import EMPTY, NO_STATEMENT, Plan, Statement
+from durable.storage.transaction import Transaction
+
+_CURSORS_NOTED: Final = 32
+"""Unfinished cursors that are noted before those that are gone are forgotten."""
+_USE_TRANSACTION: Final = (
+    "BEGIN, COMMIT, ROLLBACK, SAVEPOINT and RELEASE are not available: what is written without an await in between is"
+    " one transaction already. For a longer one use `await ctx.storage.transaction(callback)`, or without await"
+    " `ctx.storage.transaction_sync(callback)`; both roll back by themselves when the callback raises"
+)
+_CANCELED: Final = "SQLite query was canceled because the database was deleted."
+_COUNT = re.compile(r"(?:uses|has) (\d+)")
+
+
+class Sql:
+    """The SQL side of one object's storage."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+        self._plans: dict[str, Plan] = {}
+        self._connection: Any = None
+        self._cursors: list[weakref.ref[Cursor]] = []
+        self._check = transaction.check
+        self._fail_reading = partial(self._fail, ())
+
+    def exec(self, query: str, *bindings: Any) -> Cursor:
+        """Run `query`; `?` takes the bindings by position. Raises SqlError in the platform's wording."""
+        transaction = self._transaction
+        if get_ident() != transaction.thread:
+            transaction.refuse()
+        plan = self._plans.get(query) if type(query) is str else None
+        if plan is None:
+            return self._exec_unknown(query, bindings)
+        if len(bindings) != plan.parameters:
+            raise _wrong_count(plan.parameters, len(bindings))
+        for value in bindings:
+            if type(value) not in BINDABLE:
+                bindings = bindable(bindings)
+                break
+        if plan.writes:
+            return self._write(query, bindings, plan.columns)
+        try:
+            rows = self._connection.execute(query, bindings or None)
+        except Exception as error:
+            self._fail(bindings, error)
+        return self._reading(rows, plan.columns)
+
+    def _write(self, query: str, bindings: tuple[Any, ...], columns: tuple[str, ...]) -> Cursor:
+        transaction = self._transaction
+        if not transaction.open:
+            transaction.begin()
+        connection = self._connection
+        try:
+            before = connection.total_changes()
+            # All rows now: SQLite has made every change by the first of them, and refuses to commit before the last.
+            rows = connection.execute(query, bindings or None).fetchall()
+            written = connection.total_changes() - before
+        except Exception as error:
+            self._fail(bindings, error)
+        return self._buffered(rows, columns, written)
+
+    def _buffered(self, rows: list[Any], columns: tuple[str, ...], written: int) -> Cursor:
+        ahead = iter(rows)
+        return Cursor(self._check, self._fail_reading, ahead, columns, next(ahead, None), written)
+
+    def _reading(self, rows: Any, columns: tuple[str, ...]) -> Cursor:
+        try:
+            pending = next(rows, None)
+        except Exception as error:
+            self._fail_reading(error)
+        cursor = Cursor(self._check, self._fail_reading, rows, columns, pending, 0)
+        if pending is not None:
+            if len(self._cursors) >= _CURSORS_NOTED:
+                self._cursors = [each for each in self._cursors if each() is not None]
+            self._cursors.append(weakref.ref(cursor))
+        return cursor
+
+    @property
+    def database_size(self) -> int:
+        """Bytes in use: pages that hold something, times the size of a page."""
+        self._transaction.check()
+        run = self._transaction.require().run
+        pages = run("PRAGMA page_count").get - run("PRAGMA freelist_count").get
+        return int(pages * run("PRAGMA page_size").get)
+
+    # --- the first time -----------------------------------------------------------------------------------------
+    def _exec_unknown(self, query: str, bindings: tuple[Any, ...]) -> Cursor:
+        if not isinstance(query, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"exec() takes an SQL string first, got {type(query).__name__}")
+        statement, rows = self.run_script(query, bindable(bindings), Trust.USER)
+        if len(statement.text) == len(query) and not statement.changed_schema:
+            if len(self._plans) >= SQL_STATEMENTS_CACHED_MAX:
+                del self._plans[next(iter(self._plans))]
+            self._plans[query] = statement.plan
+        if statement.plan.writes:
+            return self._buffered(rows, statement.plan.columns, statement.written)
+        return self._reading(rows, statement.plan.columns)
+
+    def run_script(
+        self, query: str, bindings: tuple[Any, ...], trust: Trust, *, quietly: bool = False
+    ) -> tuple[Statement, Any]:
+        """Run all statements of `query`; returns the last, which alone takes bindings, and its rows."""
+        if len(query) * 4 > SQL_TEXT_BYTES_MAX and (size := len(query.encode(errors="replace"))) > SQL_TEXT_BYTES_MAX:
+            raise SqlError(
+                f"statement too long ({size} bytes, at most {SQL_TEXT_BYTES_MAX}): SQLITE_TOOBIG", code="SQLITE_TOOBIG"
+            )
+        rest, offset = query, 0
+        while True:
+            if EMPTY.fullmatch(rest):
+                raise SqlError(NO_STATEMENT)
+            statement = Statement(rest, self._transaction, self._open())
+            rows = self._run(statement, bindings, trust, quietly, offset)
+            if rows is not None:
+                return statement, rows
+            # Another follows: run this one alone, drop its rows, go on behind it.
+            first, rest = rest[: statement.length], rest[statement.length :]
+            for _ in self._run(Statement(first, self._transaction, self._open()), (), trust, quietly, offset) or ():
+                pass
+            offset += len(first.encode())
+
+    def _open(self) -> Any:
+        database = self._transaction.require()
+        self._connection = database.connection
+        return database
+
+    def _run(self, statement: Statement, bindings: tuple[Any, ...], trust: Trust, quietly: bool, offset: int) -> Any:
+        try:
+            rows = statement.run(bindings, trust, quietly=quietly)
+        except Exception as error:
+            self._fail(bindings, error, reason=statement.reason, offset=offset)
+        if statement.changed_schema:
+            self._plans.clear()
+        return rows
+
+    # --- forgetting and failing -----------------------------------------------------------------------------------
+    def forget(self) -> None:
+        """What was learnt may no longer be so: the schema was rolled back, or the file was closed."""
+        self._plans.clear()
+
+    def cancel_cursors(self, message: str = _CANCELED) -> None:
+        """End every unfinished cursor, because what it reads goes away."""
+        for reference in self._cursors:
+            cursor = reference()
+            if cursor is not None:
+                cursor.cancel(message)
+        self._cursors.clear()
+
+    def _fail(self, bindings: tuple[Any, ...], error: Exception, reason: str = "", offset: int = 0) -> NoReturn:
+        raise self.failure(error, bindings, reason, offset) from None
+
+    def failure(self, error: Exception, bindings: tuple[Any, ...] = (), reason: str = "", offset: int = 0) -> Exception:
+        """The error to raise for anything that running a statement raised."""
+        if isinstance(error, apsw.BindingsError):
+            uses = _COUNT.search(str(error))
+            return _wrong_count(int(uses.group(1)) if uses else -1, len(bindings))
+        if isinstance(error, apsw.Error):
+            if reason == TRANSACTION_REASON:
+                return SqlError(_USE_TRANSACTION, code="SQLITE_AUTH")
+            return self._transaction.failed(error, reason=reason, offset=offset)
+        if isinstance(error, UnicodeDecodeError):
+            return SqlError("a TEXT value is not valid UTF-8; read it with CAST(column AS BLOB)")
+        if isinstance(error, OverflowError | ValueError | BufferError) and not isinstance(error, StorageError):
+            return explain_binding(bindings) or SqlError(f"the SQL text cannot be run: {error}")
+        return error
+
+
+def _wrong_count(expected: int, got: int) -> SqlError:
+    return SqlError(f"Wrong number of parameter bindings for SQL query: it has {expected}, got {got}.")

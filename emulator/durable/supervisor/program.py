@@ -1,0 +1,47 @@
+"""What a host is told to load: the configuration and the namespaces of one moment. Knows no process and no socket."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from durable.config import Config
+from durable.wire.messages import Load, NamespaceInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A configuration whose migrations are applied, with the namespaces that result."""
+
+    config: Config
+    namespaces: Sequence[NamespaceInfo]
+    state: Path
+    clock_offset_ms: int = 0
+    variables: dict[str, msgspec.Raw] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        merged = {**self.config.vars, **self.config.secrets}
+        encoded = {name: msgspec.Raw(msgspec.msgpack.encode(value)) for name, value in merged.items()}
+        object.__setattr__(self, "variables", encoded)
+
+    def load_message(self, *, host_number: int, shard: int, shards: int, preimport: Sequence[str] = ()) -> Load:
+        config = self.config
+        return Load(
+            root=str(config.root),
+            main=str(config.main),
+            state=str(self.state),
+            namespaces=list(self.namespaces),
+            bindings={binding.name: binding.class_name for binding in config.bindings if binding.script_name is None},
+            vars=self.variables,
+            compatibility_date=config.compatibility_date,
+            durability=config.dev.durability,
+            idle_seconds=config.dev.idle_seconds,
+            host_number=host_number,
+            shard=shard,
+            shards=shards,
+            clock_offset_ms=self.clock_offset_ms,
+            preimport=list(preimport),
+        )

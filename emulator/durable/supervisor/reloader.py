@@ -1,0 +1,160 @@
+"""Generation n → n + 1: load everywhere, then drain everywhere, then attach everywhere. Knows no file watching.
+
+    load all ── one fails ──► report, kill the new ones, generation n never noticed
+       │
+    all Ready, disk unchanged, classes fit the configuration
+       │
+    hold ──► drain every old host ──► all closed or reaped ──► attach every new host ──► release
+
+The order is the safety: an actor's file is open in at most one process, because no new host is attached before the last
+old one has closed its files or was reaped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from durable.config import check_classes
+from durable.errors import ConfigError, UserInputError
+from durable.gateway.link import HostLink
+from durable.limits import STALE_LOADS_MAX
+from durable.supervisor.host import Host
+from durable.supervisor.program import Program
+from durable.supervisor.watcher import differing
+from durable.wire.messages import AutoResponseState, Closed, ErrorReport, LoadFailed, Ready, SocketState
+
+
+class Routes(Protocol):
+    """What a switch needs of the router."""
+
+    def hold(self) -> None: ...
+    def attach(self, links: Sequence[HostLink | None]) -> None: ...
+    def attach_one(self, shard: int, link: HostLink) -> None: ...
+    def detach(self, link: HostLink) -> None: ...
+    def refuse(self, report: ErrorReport) -> None: ...
+    def release(self) -> None: ...
+
+
+class ClientSide(Protocol):
+    """What a switch needs of the client sockets."""
+
+    def hold(self) -> None: ...
+    def host_closed(self, link: HostLink, not_begun: Sequence[int]) -> None: ...
+    def host_lost(self, link: HostLink) -> None: ...
+    def attach_states(self, shard: int, shards: int) -> tuple[list[SocketState], list[AutoResponseState]]: ...
+    def release(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """One host per shard with the program in it, not attached yet."""
+
+    hosts: tuple[Host, ...]
+    files: dict[str, str]
+    modules: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why a program cannot run. `files` are those it consists of, `errors` set when the configuration is at fault.
+
+    `died` says that the process ended instead of answering: loading again may go better.
+    """
+
+    report: ErrorReport
+    files: dict[str, str]
+    errors: tuple[ConfigError, ...] = ()
+    died: bool = False
+
+
+async def load_generation(program: Program, take: Callable[[int], Host], modules: Sequence[str]) -> Loaded | Refused:
+    """Load the program into one host per shard; the hosts of a failed attempt are killed before it returns.
+
+    Files that changed while they were imported are loaded again, in fresh processes. Raises `UserInputError` when the
+    interpreter cannot be a host.
+    """
+    shards = program.config.dev.hosts
+    for attempt in range(STALE_LOADS_MAX):
+        hosts: list[Host] = []
+        try:
+            hosts += [take(shard) for shard in range(shards)]
+            outcomes = await asyncio.gather(*(load_one(program, host, modules) for host in hosts))
+            # A program that writes its own sources would be stale for ever: the last attempt counts.
+            last = attempt == STALE_LOADS_MAX - 1
+            if last or not any(differing(outcome.files) for outcome in outcomes):
+                result = _judged(hosts, outcomes)
+                if isinstance(result, Loaded):
+                    hosts = []
+                return result
+        finally:
+            for host in hosts:
+                host.kill()
+    raise AssertionError("the last attempt always returns")
+
+
+async def load_one(program: Program, host: Host, modules: Sequence[str]) -> Ready | Refused:
+    """Load the program into one host and hold its classes against the configuration."""
+    load = program.load_message(
+        host_number=host.process.number, shard=host.shard, shards=program.config.dev.hosts, preimport=modules
+    )
+    outcome = await host.load(load, seconds_max=program.config.dev.watchdog_seconds)
+    if isinstance(outcome, LoadFailed):
+        return Refused(outcome.error, outcome.files, died=host.died_loading)
+    errors = tuple(check_classes(program.config, outcome.classes))
+    if errors:
+        return Refused(report_of_config(errors), outcome.files, errors)
+    return outcome
+
+
+async def drain(hosts: Sequence[Host | None], seconds: float, sockets: ClientSide) -> None:
+    """End a generation; when this returns none of its processes has a file open."""
+
+    async def end(host: Host) -> None:
+        closed: Closed | None = await host.drain(seconds)
+        if closed is not None:
+            sockets.host_closed(host.link, closed.not_begun)
+        else:
+            sockets.host_lost(host.link)
+
+    await asyncio.gather(*(end(host) for host in hosts if host is not None and host.alive))
+
+
+def attach(hosts: Sequence[Host], routes: Routes, sockets: ClientSide) -> None:
+    """Begin a generation and let go of what was held."""
+    # One that died after Ready is not there to own anything; its shard waits for the replacement.
+    for host in hosts:
+        if host.alive:
+            host.attach(*sockets.attach_states(host.shard, len(hosts)))
+    routes.attach([host.link if host.alive else None for host in hosts])
+    release(routes, sockets)
+
+
+def release(routes: Routes, sockets: ClientSide) -> None:
+    routes.release()
+    sockets.release()
+
+
+def report_of_config(errors: Sequence[UserInputError]) -> ErrorReport:
+    """What is wrong with the configuration, as the error page shows it."""
+    texts = [f"{error}\n\n{error.fix}" if error.fix else str(error) for error in errors]
+    name = type(errors[0]).__name__
+    return ErrorReport(type=name, message="\n\n".join(texts), module="durable.errors", qualname=name)
+
+
+def _judged(hosts: Sequence[Host], outcomes: Sequence[Ready | Refused]) -> Loaded | Refused:
+    for outcome in outcomes:
+        if isinstance(outcome, Refused):
+            return outcome
+    files: dict[str, str] = {}
+    modules: dict[str, None] = {}
+    warnings: dict[str, None] = {}
+    for outcome in outcomes:
+        assert isinstance(outcome, Ready)
+        files.update(outcome.files)
+        modules.update(dict.fromkeys(outcome.modules))
+        warnings.update(dict.fromkeys(outcome.warnings))
+    return Loaded(tuple(hosts), files, tuple(modules), tuple(warnings))

@@ -1,0 +1,23 @@
+"""One row of an SQL result. It is a value like the dict it is; it knows nothing of databases."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Row(dict[str, Any]):
+    """A dict of column name to value whose columns also answer as attributes: `row["n"]`, `row.n`.
+
+    A column that is called like a method of dict (`items`, `keys`, `values`, `get` ...) is reached by `row["items"]`
+    only. Stored or sent, a row arrives as a plain dict.
+    """
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(
+                f"the row has no column {name!r}; its columns are {', '.join(self) or 'none'}"
+            ) from None

@@ -1,0 +1,470 @@
+"""Every message between the gateway and a host, in one place; the two processes share nothing else.
+
+Messages are msgspec structs encoded as MessagePack arrays `[tag, field, …]`. Ids are chosen by the side that asks and
+come back in the answer. `epoch` on a message from a host says: *this reveals writes up to that epoch*; the gateway
+lets nothing of it out before `EpochDurable(epoch)` has come. Epoch 0 reveals nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+Headers = list[tuple[str, str]]
+
+
+class Message(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """Root of every frame."""
+
+
+class ActorKey(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """One actor: `ActorKey("ChatRoom-9f3a…", "<64 hex>", "general")`; the name is None when it is not known."""
+
+    namespace: str
+    id: str
+    name: str | None = None
+
+
+class Frame(msgspec.Struct, array_like=True, frozen=True):
+    """One frame of a traceback; `user` tells the user's own files from packages and the engine."""
+
+    file: str
+    line: int
+    function: str
+    source: str
+    user: bool
+
+
+class ErrorReport(msgspec.Struct, array_like=True, frozen=True):
+    """A failure of user code as a value.
+
+    `module`, `qualname` and `args` (encoded, empty when they cannot be) let the caller's side raise the same type.
+    `flags` holds the platform's properties that are true: "remote", "durable_object_reset", "overloaded", "retryable".
+    `label` names the object (`ChatRoom "general"`), `method` what ran in it.
+    """
+
+    type: str
+    message: str
+    module: str = "builtins"
+    qualname: str = "Exception"
+    args: bytes = b""
+    frames: list[Frame] = []
+    traceback: str = ""
+    label: str = ""
+    method: str = ""
+    flags: list[str] = []
+
+
+# --- life of a host -------------------------------------------------------------------------------------------
+class Hello(Message, frozen=True, tag=1):
+    """Host → gateway, first: who runs, so that a foreign interpreter or version is refused with its name."""
+
+    version: str
+    python: str
+    pid: int
+
+
+class NamespaceInfo(msgspec.Struct, array_like=True, frozen=True):
+    """One class of actors: its binding names point here by `class_name`."""
+
+    key: str
+    class_name: str
+    sqlite: bool = True
+
+
+class Load(Message, frozen=True, tag=2):
+    """Gateway → host: everything a host needs to import the user's program. Paths are absolute."""
+
+    root: str
+    main: str
+    state: str
+    namespaces: list[NamespaceInfo]
+    bindings: dict[str, str]
+    """Binding name → class name."""
+    vars: dict[str, Any]
+    """Variable name → JSON value, secrets included."""
+    compatibility_date: str
+    durability: str
+    idle_seconds: float
+    host_number: int
+    """Unique for every host process of this emulator's life; socket and stream ids grow from it."""
+    shard: int
+    shards: int
+    clock_offset_ms: int = 0
+    preimport: list[str] = []
+
+
+class Preimport(Message, frozen=True, tag=3):
+    """Gateway → standby host: import these site-packages and standard library modules now, while nobody waits."""
+
+    modules: list[str]
+
+
+class Ready(Message, frozen=True, tag=4):
+    """Host → gateway: the program is imported. `files` maps each project file that was read to its SHA-256."""
+
+    classes: list[str]
+    files: dict[str, str]
+    modules: list[str]
+    warnings: list[str] = []
+
+
+class LoadFailed(Message, frozen=True, tag=5):
+    """Host → gateway: the program cannot run; `files` as in `Ready`, so that mending any of them reloads."""
+
+    error: ErrorReport
+    files: dict[str, str]
+
+
+class SocketState(msgspec.Struct, array_like=True, frozen=True):
+    """A client socket as a host must know it to go on with it."""
+
+    socket: int
+    actor: ActorKey
+    tags: list[str]
+    attachment: bytes | None
+    protocol: str = ""
+    auto_response_ms: int = 0
+
+
+class AutoResponseState(msgspec.Struct, array_like=True, frozen=True):
+    """The auto-response pair of one actor."""
+
+    actor: ActorKey
+    request: str
+    response: str
+
+
+class Attach(Message, frozen=True, tag=6):
+    """Gateway → host: you own your shard from now on; these sockets are open."""
+
+    sockets: list[SocketState]
+    auto_responses: list[AutoResponseState]
+
+
+class Drain(Message, frozen=True, tag=7):
+    """Gateway → host: start nothing new from outside, finish what runs, commit, close the files, say `Closed`, exit."""
+
+    deadline_seconds: float
+
+
+class Closed(Message, frozen=True, tag=8):
+    """Host → gateway: the last frame; files are closed, `epoch` is durable, `not_begun` socket events were not run."""
+
+    epoch: int
+    not_begun: list[int]
+
+
+class Log(Message, frozen=True, tag=9):
+    """Host → gateway: one line for the developer. `level` is "info", "warning" or "error".
+
+    A failure that no caller waits for (an alarm, a socket handler, `wait_until`) comes with its report.
+    """
+
+    level: str
+    text: str
+    label: str = ""
+    error: ErrorReport | None = None
+
+
+# --- requests, in both directions -----------------------------------------------------------------------------
+class HttpRequest(Message, frozen=True, tag=20):
+    """An HTTP request to the worker (`actor` None) or to an actor.
+
+    A body of known small size is in `body`; otherwise `stream` is the id of a body stream that follows. `upgrade` says
+    the client asked for a WebSocket. From a host (an actor of another shard was called) `epoch` is the caller's.
+    """
+
+    id: int
+    actor: ActorKey | None
+    method: str
+    url: str
+    headers: Headers
+    body: bytes = b""
+    stream: int = 0
+    upgrade: bool = False
+    epoch: int = 0
+
+
+class HttpReply(Message, frozen=True, tag=21):
+    """The answer to `HttpRequest`. `socket` is what a 101 hands over; `served_by` the last actor asked."""
+
+    id: int
+    epoch: int
+    status: int
+    reason: str
+    headers: Headers
+    body: bytes = b""
+    stream: int = 0
+    socket: int = 0
+    served_by: ActorKey | None = None
+
+
+class Call(Message, frozen=True, tag=22):
+    """An RPC call; `payload` is the encoded `(args, kwargs)`."""
+
+    id: int
+    actor: ActorKey
+    method: str
+    payload: bytes
+    epoch: int = 0
+
+
+class CallReply(Message, frozen=True, tag=23):
+    """The encoded result of `Call`."""
+
+    id: int
+    epoch: int
+    payload: bytes
+
+
+class Failed(Message, frozen=True, tag=24):
+    """The answer to any request that ended in an exception. `status` is the HTTP status it deserves."""
+
+    id: int
+    epoch: int
+    error: ErrorReport
+    status: int = 500
+    served_by: ActorKey | None = None
+
+
+class Cancel(Message, frozen=True, tag=25):
+    """The asker no longer wants the answer: its client went away."""
+
+    id: int
+
+
+class BodyChunk(Message, frozen=True, tag=26):
+    """Bytes of a body stream."""
+
+    stream: int
+    data: bytes
+    epoch: int = 0
+
+
+class BodyEnd(Message, frozen=True, tag=27):
+    """A body stream is over; `error` is empty when it is complete."""
+
+    stream: int
+    error: str = ""
+    epoch: int = 0
+
+
+class BodyCredit(Message, frozen=True, tag=28):
+    """The reader of a stream took `size` bytes; 0 says that it wants no more at all."""
+
+    stream: int
+    size: int
+
+
+# --- web sockets ----------------------------------------------------------------------------------------------
+class SocketAccepted(Message, frozen=True, tag=40):
+    """Host → gateway: `actor` took the server end of `socket`. Comes before the reply that hands over the client's."""
+
+    socket: int
+    actor: ActorKey
+    tags: list[str]
+    hibernatable: bool
+    epoch: int = 0
+
+
+class SocketSend(Message, frozen=True, tag=41):
+    """Host → gateway: one payload to many sockets. Exactly one of `text` and `binary` is set."""
+
+    sockets: list[int]
+    text: str | None
+    binary: bytes | None
+    epoch: int = 0
+
+
+class SocketClose(Message, frozen=True, tag=42):
+    """Host → gateway: close with this code; 0 means an empty close frame, 1006 means drop without one."""
+
+    socket: int
+    code: int
+    reason: str
+    epoch: int = 0
+
+
+class SocketAttachment(Message, frozen=True, tag=43):
+    """Host → gateway: the attachment that the next activation finds."""
+
+    socket: int
+    attachment: bytes
+    epoch: int = 0
+
+
+class SetAutoResponse(Message, frozen=True, tag=44):
+    """Host → gateway: answer `request` with `response` for every socket of `actor`; both None unsets."""
+
+    actor: ActorKey
+    request: str | None
+    response: str | None
+    epoch: int = 0
+
+
+class SocketMessage(Message, frozen=True, tag=45):
+    """Gateway → host: a client sent this. `event` is unique in the emulator's life."""
+
+    event: int
+    socket: int
+    text: str | None
+    binary: bytes | None
+
+
+class SocketClosed(Message, frozen=True, tag=46):
+    """Gateway → host: a client closed (1005 without a code) or vanished (1006, `was_clean` False)."""
+
+    event: int
+    socket: int
+    code: int
+    reason: str
+    was_clean: bool
+
+
+class SocketFailed(Message, frozen=True, tag=47):
+    """Gateway → host: the client broke the protocol; `web_socket_error` gets this message."""
+
+    event: int
+    socket: int
+    message: str
+
+
+class Begun(Message, frozen=True, tag=48):
+    """Host → gateway, before their handlers run: these socket events will never be delivered twice."""
+
+    events: list[int]
+
+
+class Done(Message, frozen=True, tag=49):
+    """Host → gateway: these socket events are finished and can be forgotten."""
+
+    events: list[int]
+    epoch: int = 0
+
+
+class AutoResponded(Message, frozen=True, tag=50):
+    """Gateway → host: a socket's auto-response was sent at this wall time."""
+
+    socket: int
+    wall_ms: int
+
+
+# --- storage --------------------------------------------------------------------------------------------------
+class EpochDurable(Message, frozen=True, tag=60):
+    """Host → gateway: every write up to this epoch is on disk."""
+
+    epoch: int
+
+
+class EpochFailed(Message, frozen=True, tag=61):
+    """Host → gateway: these frames will never be released: drop what `actors` said in epochs after `durable`."""
+
+    epoch: int
+    actors: list[ActorKey]
+
+
+class IndexPut(Message, frozen=True, tag=62):
+    """Host → gateway: `actor` exists and its alarm is due at `alarm_ms` (None: none).
+
+    With an `id` the host waits for `IndexDurable` before it commits (a new object, or an alarm moved earlier);
+    with id 0 it does not (an alarm moved later or cleared, after its epoch was durable).
+    """
+
+    id: int
+    actor: ActorKey
+    alarm_ms: int | None
+    created_ms: int = 0
+
+
+class IndexDurable(Message, frozen=True, tag=63):
+    """Gateway → host: the index rows asked for under these ids are on disk; `error` is set when they cannot be."""
+
+    ids: list[int]
+    error: str = ""
+
+
+class IndexRemove(Message, frozen=True, tag=64):
+    """Host → gateway: the object has no data left; drop its row. Answered by `IndexDurable` when `id` is not 0."""
+
+    id: int
+    actor: ActorKey
+
+
+# --- alarms ---------------------------------------------------------------------------------------------------
+class AlarmDue(Message, frozen=True, tag=70):
+    """Gateway → host: run the alarm that the index says is due at `scheduled_ms`; the actor's own row decides."""
+
+    id: int
+    actor: ActorKey
+    scheduled_ms: int
+    retry_count: int
+
+
+class AlarmReply(Message, frozen=True, tag=71):
+    """Host → gateway: what became of `AlarmDue`.
+
+    `outcome`: "done", "failed" (user code raised: counts as a try), "stale" (the row says another time or none),
+    "missing" (the class has no handler: the alarm is dropped). `alarm_ms` is what the actor's row says now.
+    `replaced` is True when the handler itself set or deleted the alarm, which replaces a retry.
+    """
+
+    id: int
+    epoch: int
+    outcome: str
+    alarm_ms: int | None
+    replaced: bool = False
+
+
+class AlarmGiveUp(Message, frozen=True, tag=72):
+    """Gateway → host: the retries are used up; clear the row if it still says `scheduled_ms`."""
+
+    id: int
+    actor: ActorKey
+    scheduled_ms: int
+
+
+# --- looking --------------------------------------------------------------------------------------------------
+class Inspect(Message, frozen=True, tag=80):
+    """Gateway → host: run SQL on one object's file between its turns, without waking it."""
+
+    id: int
+    actor: ActorKey
+    sql: str
+    write: bool
+    rows_max: int
+    seconds_max: float
+
+
+class InspectReply(Message, frozen=True, tag=81):
+    """Columns and encoded rows (each a value-codec list); `error` is SQLite's message, empty when all went well."""
+
+    id: int
+    epoch: int
+    columns: list[str]
+    rows: list[bytes]
+    truncated: bool = False
+    rows_written: int = 0
+    error: str = ""
+
+
+class Evict(Message, frozen=True, tag=82):
+    """Gateway → host: drop the live instance (tools only); answered with `CallReply` whose payload is a bool."""
+
+    id: int
+    actor: ActorKey
+
+
+FromGateway = (
+    Load | Preimport | Attach | Drain
+    | HttpRequest | HttpReply | Call | CallReply | Failed | Cancel | BodyChunk | BodyEnd | BodyCredit
+    | SocketMessage | SocketClosed | SocketFailed | AutoResponded
+    | IndexDurable | AlarmDue | AlarmGiveUp | Inspect | Evict
+)  # fmt: skip
+FromHost = (
+    Hello | Ready | LoadFailed | Closed | Log
+    | HttpRequest | HttpReply | Call | CallReply | Failed | Cancel | BodyChunk | BodyEnd | BodyCredit
+    | SocketAccepted | SocketSend | SocketClose | SocketAttachment | SetAutoResponse | Begun | Done
+    | EpochDurable | EpochFailed | IndexPut | IndexRemove | AlarmReply | InspectReply
+)  # fmt: skip

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+
+from durable_cli.rows import Rows, as_csv, as_json, as_table, rows_from_answer
+
+MIXED = Rows(("page", "n", "raw"), (("home", 3, b"\x00\xff"), ("a,b\n", None, None)))
+
+
+def test_rows_from_the_emulator_carry_bytes() -> None:
+    answer = {
+        "columns": ["n", "raw", "f"],
+        "rows": [[1, {"$bytes": "AP8="}, {"$float": "-inf"}]],
+        "truncated": True,
+        "rows_written": 2,
+    }
+    assert rows_from_answer(answer) == Rows(("n", "raw", "f"), ((1, b"\x00\xff", float("-inf")),), True, 2)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {"columns": ["n"], "rows": [[{"$what": 1}]], "truncated": False, "rows_written": 0},
+        {"columns": ["n"], "rows": [[{"$bytes": "?"}]], "truncated": False, "rows_written": 0},
+    ],
+)
+def test_an_answer_that_is_something_else_is_refused(answer: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="not "):
+        rows_from_answer(answer)
+
+
+def test_json_is_one_document_of_objects() -> None:
+    assert json.loads(as_json(MIXED)) == [
+        {"page": "home", "n": 3, "raw": {"$bytes": "AP8="}},
+        {"page": "a,b\n", "n": None, "raw": None},
+    ]
+    assert as_json(Rows((), ())) == "[]"
+
+
+def test_a_column_name_that_comes_twice_loses_nothing() -> None:
+    assert json.loads(as_json(Rows(("a", "a", "a:2"), ((1, 2, 3),)))) == [{"a": 1, "a:2": 2, "a:2:2": 3}]
+
+
+def test_infinity_stays_json() -> None:
+    assert json.loads(as_json(Rows(("x",), ((float("inf"),), (float("-inf"),))))) == [
+        {"x": {"$float": "inf"}},
+        {"x": {"$float": "-inf"}},
+    ]
+
+
+def test_csv_is_read_back_by_any_reader() -> None:
+    assert list(csv.reader(io.StringIO(as_csv(MIXED)))) == [
+        ["page", "n", "raw"],
+        ["home", "3", "x'00ff'"],
+        ["a,b\n", "", ""],
+    ]
+
+
+def test_a_table_escapes_what_would_drive_the_terminal() -> None:
+    table = as_table(Rows(("x\x1b",), (("\x1b[2J\n[bold]",),)), colour=False, width=None)
+    assert "\x1b" not in table
+    assert "\\x1b[2J\\n[bold]" in table
+
+
+def test_a_table_outside_a_terminal_cuts_and_folds_nothing() -> None:
+    table = as_table(Rows(("a", "b"), (("x" * 300, "y" * 300),)), colour=False, width=None)
+    assert "x" * 300 in table
+    assert "y" * 300 in table
+    assert all(not line.endswith(" ") for line in table.splitlines())
+
+
+def test_a_table_shows_null_numbers_and_blobs() -> None:
+    lines = as_table(MIXED, colour=False, width=80).splitlines()
+    assert lines[0].split() == ["page", "n", "raw"]
+    assert lines[2].split() == ["home", "3", "x'00ff'"]
+    assert lines[3].split() == ["a,b\\n", "NULL", "NULL"]
+
+
+def test_a_table_fits_into_the_terminal() -> None:
+    table = as_table(Rows(("a",), (("x" * 300,),)), colour=False, width=40)
+    assert max(len(line) for line in table.splitlines()) <= 40
+    assert table.count("x") == 300
+
+
+def test_colour_only_when_wanted() -> None:
+    assert "\x1b[" in as_table(MIXED, colour=True, width=80)
+    assert "\x1b[" not in as_table(MIXED, colour=False, width=80)

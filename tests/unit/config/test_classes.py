@@ -1,0 +1,90 @@
+"""Configuration against code: each complaint carries a snippet that, pasted, ends it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from durable.config import check_classes
+from durable.config.snippets import next_tag
+
+Load = Callable[..., Any]
+
+BOUND = """main = "main.py"
+durable_objects.bindings = [
+  { name = "ROOM", class_name = "Room" },
+  { name = "USER", class_name = "User" },
+  { name = "FAR", class_name = "Elsewhere", script_name = "other" },
+]
+"""
+MIGRATED = BOUND + '[[migrations]]\ntag = "v1"\nnew_sqlite_classes = ["Room", "User"]\n'
+
+
+def test_nothing_is_said_when_code_and_migrations_agree(load_text: Load) -> None:
+    assert check_classes(load_text(MIGRATED), ["Room", "User", "Unbound"]) == []
+
+
+def test_a_class_that_the_code_does_not_define_is_placed_at_its_binding(load_text: Load) -> None:
+    (error,) = check_classes(load_text(MIGRATED), ["User"])
+    assert error.message == "main.py defines no class Room, which env.ROOM is bound to. It defines User."
+    assert (error.file, error.line, error.column) == ("durable.toml", 3, 33)
+    assert error.source_line == '  { name = "ROOM", class_name = "Room" },'
+    assert error.fix == "from durable import DurableObject\n\nclass Room(DurableObject):\n    ..."
+
+
+def test_a_class_with_nearly_that_name_is_suggested(load_text: Load) -> None:
+    (error,) = check_classes(load_text(MIGRATED), ["room", "User"])
+    assert error.message.endswith('Did you mean "room"?')
+    assert error.fix == 'class_name = "room"'
+
+
+def test_an_empty_module_defines_nothing(load_text: Load) -> None:
+    errors = check_classes(load_text(MIGRATED), [])
+    assert [error.message for error in errors] == [
+        "main.py defines no class Room, which env.ROOM is bound to.",
+        "main.py defines no class User, which env.USER is bound to.",
+    ]
+
+
+def test_all_classes_without_a_migration_go_into_one_snippet_that_ends_the_complaint(load_text: Load) -> None:
+    errors = check_classes(load_text(BOUND), ["Room", "User"])
+    assert [error.message for error in errors] == [
+        "the class Room stands in no migration, so it has no place to keep its data.",
+        "the class User stands in no migration, so it has no place to keep its data.",
+    ]
+    assert errors[0].fix == '[[migrations]]\ntag = "v1"\nnew_sqlite_classes = ["Room", "User"]'
+    assert check_classes(load_text(BOUND + errors[0].fix), ["Room", "User"]) == []
+
+
+def test_the_snippet_continues_the_tags_and_speaks_the_files_language(load_text: Load) -> None:
+    toml = BOUND + '[[migrations]]\ntag = "v1"\nnew_sqlite_classes = ["Rooms", "User"]\n'
+    (error,) = check_classes(load_text(toml), ["Room", "User"])
+    assert error.message.endswith('Did you mean "Rooms"?')
+    assert error.fix == '[[migrations]]\ntag = "v2"\nnew_sqlite_classes = ["Room"]'
+    json = '{"main": "main.py", "durable_objects": {"bindings": [{"name": "A", "class_name": "A"}]}}'
+    (error,) = check_classes(load_text(json, file="wrangler.json"), ["A"])
+    assert error.fix == '"migrations": [\n  { "tag": "v1", "new_sqlite_classes": ["A"] }\n]'
+
+
+def test_a_class_that_a_migration_renamed_is_to_be_bound_by_its_new_name(load_text: Load) -> None:
+    config = load_text(MIGRATED + '[[migrations]]\ntag = "v2"\nrenamed_classes = [{ from = "Room", to = "ChatRoom" }]')
+    (error,) = check_classes(config, ["Room", "User", "ChatRoom"])
+    assert error.message == (
+        "the class Room was renamed to ChatRoom by migration v2; env.ROOM has to be bound to the new name"
+    )
+    assert error.fix == 'class_name = "ChatRoom"'
+
+
+def test_a_class_that_a_migration_deleted_is_to_be_unbound(load_text: Load) -> None:
+    config = load_text(MIGRATED + '[[migrations]]\ntag = "v2"\ndeleted_classes = ["Room"]')
+    (error,) = check_classes(config, ["Room", "User"])
+    assert error.message == "the class Room was deleted by migration v2; remove the binding, or create it anew"
+    assert error.fix == '[[migrations]]\ntag = "v3"\nnew_sqlite_classes = ["Room"]'
+
+
+def test_the_next_tag_counts_on_and_is_never_one_that_exists() -> None:
+    assert next_tag([]) == "v1"
+    assert next_tag(["v1", "v9"]) == "v10"
+    assert next_tag(["0007"]) == "0008"
+    assert next_tag(["first", "second"]) == "v3"
+    assert next_tag(["v2", "v1"]) == "v2-next"

@@ -1,0 +1,24 @@
+"""The public names, and what importing them costs."""
+
+import subprocess
+import sys
+
+import durable
+
+
+def test_the_public_names_are_exactly_these() -> None:
+    assert sorted(durable.__all__) == [
+        "ActorError", "ActorResetError", "AlarmInfo", "DataCloneError", "DurableError", "DurableObject",
+        "DurableObjectAbort", "DurableObjectId", "DurableObjectNamespace", "DurableObjectState",
+        "DurableObjectStorage", "DurableObjectStub", "ExecutionContext", "Headers", "HostGoneError", "OverloadedError",
+        "Request", "Response", "SqlCursor", "SqlError", "SqlStorage", "StorageError", "WebSocket", "WebSocketPair",
+        "WebSocketRequestResponsePair", "WorkerEntrypoint", "fetch",
+    ]  # fmt: skip
+    for name in durable.__all__:
+        assert getattr(durable, name) is not None
+
+
+def test_importing_durable_loads_the_standard_library_only() -> None:
+    code = "import sys, durable; print([m for m in ('apsw', 'aiohttp', 'msgspec', 'uvloop', 'typer') if m in sys.modules])"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == "[]"

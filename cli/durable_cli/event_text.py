@@ -45,8 +45,9 @@ class _Formatter:
 class PrettyFormatter(_Formatter):
     """Lines for people: `GET /room/a 200 3 ms ChatRoom "a"`."""
 
-    def __init__(self, ink: Ink, *, quiet: bool = False, verbose: bool = False) -> None:
+    def __init__(self, ink: Ink, *, quiet: bool = False, verbose: bool = False, watching: bool = True) -> None:
         super().__init__(quiet=quiet, verbose=verbose)
+        self._watching = watching
         self._ink = ink
         self._verbose = verbose
 
@@ -60,9 +61,9 @@ class PrettyFormatter(_Formatter):
             case supervisor.Reloaded():
                 return _reloaded_lines(event, ink)
             case supervisor.ReloadFailed(report=report, serving=serving):
-                return render_failure(report, ink, verbose=self._verbose) + "\n" + _still_serving(serving, ink)
+                return render_failure(report, ink, verbose=self._verbose) + "\n" + self._still_serving(serving)
             case supervisor.ConfigRejected(errors=errors, serving=serving):
-                return "\n".join([*(render(explain(error), ink) for error in errors), _still_serving(serving, ink)])
+                return "\n".join([*(render(explain(error), ink) for error in errors), self._still_serving(serving)])
             case gateway.GatewayFault(traceback=traceback):
                 return _fault_lines(traceback, ink)
             case gateway.HostLog(level=level, text=text, label=label):
@@ -72,6 +73,14 @@ class PrettyFormatter(_Formatter):
             case _:
                 colour, text = _other_line(event)
                 return ink.paint(text, colour)
+
+    def _still_serving(self, serving: int) -> str:
+        text = "nothing serves"
+        if serving:
+            text = "the last good code goes on serving"
+        elif self._watching:
+            text = "nothing serves yet; mend it and save"
+        return "  " + self._ink.paint(text, "yellow")
 
     def left_out(self, counts: Counter[str]) -> str:
         return "\n".join(
@@ -157,11 +166,6 @@ def _reloaded_lines(event: supervisor.Reloaded, ink: Ink) -> str:
         line += f" ({printable(', '.join(event.changed[:CHANGED_FILES_MAX]))}{more})"
     warnings = [ink.paint("warning: ", "yellow", "bold") + printable(text, keep="\n") for text in event.warnings]
     return "\n".join([ink.paint(line, "green"), *warnings])
-
-
-def _still_serving(serving: int, ink: Ink) -> str:
-    text = "the last good code goes on serving" if serving else "nothing serves yet; mend it and save"
-    return "  " + ink.paint(text, "yellow")
 
 
 def _fault_lines(traceback: str, ink: Ink) -> str:

@@ -15,11 +15,11 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
+import typer
 import uvloop
 
 from durable import __version__
 from durable.emulator import Emulator
-from durable.errors import LoadFailedError
 from durable.supervisor.events import ConfigRejected, Reloaded, ReloadFailed
 from durable_cli import console, exit_codes, report
 from durable_cli.bindings import bindings_rows, bindings_table
@@ -67,7 +67,8 @@ class _Run:
         self._json = JsonFormatter(quiet=options.quiet, verbose=options.verbose) if options.json else None
         self._writer = BackgroundWriter(sys.stderr)
         self._log = RequestLog(
-            self._json or PrettyFormatter(self._ink, quiet=options.quiet, verbose=options.verbose),
+            self._json
+            or PrettyFormatter(self._ink, quiet=options.quiet, verbose=options.verbose, watching=options.reload),
             self._writer,
             self._loop.call_later,
         )
@@ -82,7 +83,7 @@ class _Run:
         self._stop = asyncio.Event()
         self._started = False
         self._ready_told = False
-        self._load_failed = False
+        self._load_failure = exit_codes.DONE
         self._tasks: set[asyncio.Task[None]] = set()
         self._terminal = Hotkeys(self._keys() if self._has_keys() else {})
 
@@ -112,20 +113,22 @@ class _Run:
         self._started = True
         gc.freeze()  # modules live as long as the process: no collection looks at them again
         gc.enable()
-        if not self._load_failed:
+        if self._load_failure == exit_codes.DONE:
             self._tell_ready()
         elif not self._options.reload:
-            # Nobody waits for a save that would mend it.
-            raise LoadFailedError("the program could not be loaded; see above")
+            # Nobody waits for a save that would mend it. What is wrong was told by the event.
+            raise typer.Exit(self._load_failure)
         if self._has_keys():
             self._log.say(self._ink.paint(help_line(self._keys()), "dim"))
 
     def _on_event(self, event: object) -> None:
         match event:
-            case ReloadFailed(serving=0) | ConfigRejected(serving=0):
-                self._load_failed = True
+            case ReloadFailed(serving=0):
+                self._load_failure = exit_codes.USER_CODE
+            case ConfigRejected(serving=0):
+                self._load_failure = exit_codes.USAGE
             case Reloaded():
-                self._load_failed = False
+                self._load_failure = exit_codes.DONE
                 if self._started:
                     self._tell_ready()
             case _:

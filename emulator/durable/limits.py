@@ -101,9 +101,9 @@ HTTP_HEADER_BYTES_MAX: Final = 64 * KIB
 HTTP_BODY_BYTES_MAX: Final = 100 * MIB
 """Request body (platform, free and pro plans)."""
 BODY_STALL_SECONDS_MAX: Final = 60.0
-"""How long a client may send nothing of a body it announced, or take nothing of a response, before it is cut off (ours)."""
+"""How long a client may send nothing of a body it announced, or take nothing of a response (ours)."""
 KEEP_ALIVE_SECONDS: Final = 75.0
-"""Quiet time after which a connection without a request is closed; also the time a request's headers may take (ours)."""
+"""Quiet time after which a connection without a request is closed; also the time headers may take (ours)."""
 HELD_REQUESTS_MAX: Final = 10_000
 """Requests that wait while hosts are replaced; more are answered 503 (ours)."""
 HOLD_SECONDS_MAX: Final = 30.0
@@ -129,7 +129,7 @@ STANDBY_DELAY_SECONDS: Final = 0.3
 STANDBY_AGAIN_SECONDS: Final = 0.05
 """The same after a standby was used: the next save can follow soon (ours)."""
 WATCHED_FOLDERS_MAX: Final = 8192
-"""Folders of a project that are watched: one inotify watch each, of 8192 that a kernel grants by default at least (ours)."""
+"""Folders of a project that are watched: one inotify watch each, of 8192 by default at least (ours)."""
 RESTART_SECONDS_FIRST: Final = 0.1
 """Delay before the second restart in a row; doubles from there (ours)."""
 RESTART_SECONDS_MAX: Final = 5.0

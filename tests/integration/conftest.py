@@ -23,7 +23,7 @@ KEY = "Thing-0123456789ab"
 
 
 class Gateway:
-    """The other end of the host's channel: asks, collects, and holds back what is not durable yet, as the real one does."""
+    """The other end of the host's channel: asks, collects, and believes nothing that is not durable yet."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -134,6 +134,3 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
     for name in set(sys.modules) - modules:
         if name == "main":
             del sys.modules[name]
-
-
-

@@ -200,7 +200,7 @@ async def test_an_exception_keeps_writes_and_memory(gateway: Any) -> None:
     await gateway.start(PROGRAM)
     with pytest.raises(ValueError, match="boo") as raised:
         await gateway.call("put_then_raise")
-    assert raised.value.remote is True
+    assert vars(raised.value)["remote"] is True
     assert await gateway.call("get", "kept") == 1
     assert await gateway.call("record", "end") == ["in memory", "end"]
 
@@ -225,7 +225,7 @@ async def test_a_stub_whose_actor_was_reset_stays_broken_and_a_fresh_one_works(g
 
 async def test_a_violated_deferred_constraint_resets_the_actor(gateway: Any) -> None:
     await gateway.start(PROGRAM)
-    with pytest.raises(ActorResetError, match="constraints were violated: FOREIGN KEY constraint failed"):
+    with pytest.raises(ActorResetError, match="was reset: .* constraints violated: FOREIGN KEY constraint failed"):
         await gateway.call("foreign_keys")
     assert await gateway.call("get", "x") == "missing"
 

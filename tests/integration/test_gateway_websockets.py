@@ -24,6 +24,7 @@ from durable.gateway import client_socket, socket_delivery
 from durable.gateway.events import Event, SocketEventsLost, SocketGone, SocketOpened
 from durable.gateway.headers import InvalidHeaderError
 from durable.gateway.websockets import ClientSockets
+from durable.limits import SOCKET_SEND_BUFFER_BYTES_MAX
 from durable.wire.messages import (
     ActorKey,
     AutoResponded,
@@ -95,10 +96,11 @@ class Bench:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
-        self.router: Any = Placement()
+        router: Any = Placement()
+        self.router: Placement = router
         self.clock = ManualClock(wall_ms=5000)
         self.room = ClientSockets(
-            self.router, on_event=self.events.append, class_name=lambda key: key.split("-")[0], clock=self.clock
+            router, on_event=self.events.append, class_name=lambda key: key.split("-")[0], clock=self.clock
         )
         self.host = self.start_host(1)
         self.port = 0
@@ -119,7 +121,8 @@ class Bench:
         return host
 
     def lose_host(self) -> Host:
-        lost, lost.is_lost = self.host, True  # type: ignore[misc]
+        lost = self.host
+        lost.is_lost = True
         self.router.link = None
         self.room.host_lost(lost)  # type: ignore[arg-type]
         return lost
@@ -833,7 +836,7 @@ async def test_a_burst_beyond_the_buffer_reaches_a_client_that_reads(bench: Benc
     bench.room._records[1].client.check_progress()  # type: ignore[union-attr]
 
     assert bench.host.heard == []
-    assert received > client_socket.SOCKET_SEND_BUFFER_BYTES_MAX
+    assert received > SOCKET_SEND_BUFFER_BYTES_MAX
 
 
 async def test_too_much_said_to_a_client_that_is_not_there_yet_closes_its_socket(bench: Bench):

@@ -29,12 +29,6 @@ Output = Callable[[int], None]
 _DELETE_ALL_DELETES_ALARM = "2026-02-24"
 """Compatibility date from which `delete_all` takes the alarm with it (platform flag `delete_all_deletes_alarm`)."""
 
-_VIOLATED = (
-    "Durable Object was reset and rolled back to its last known good state because the application left the database "
-    "in a state where constraints were violated: "
-)
-"""The platform's words for a deferred constraint that fails at the commit."""
-
 
 class Actor:
     """One live activation of one id."""
@@ -62,6 +56,8 @@ class Actor:
         self._class = cls
         self._env = env
         self._events: set[Event] = set()
+        self._unsaid: list[Event] = []
+        """Events whose answers are in the outbox: a failed commit takes them back."""
         self._tasks: set[asyncio.Task[Any]] = set()
         self._indexed_alarm: int | None = None
         self._alarm_epoch = 0
@@ -107,7 +103,10 @@ class Actor:
             self.engine.sockets.forget(record)
             self.engine.send(SocketClose(record.socket, 1006, "", 0))
         self.engine.actor_gone(self)
-        for event in list(self._events):
+        unsaid, self._unsaid = self._unsaid, []
+        for event in unsaid:
+            event.settled = False
+        for event in [*unsaid, *self._events]:
             self._settle(event, None, error)
         current = asyncio.current_task(self.engine.loop)
         for task in list(self._tasks):
@@ -211,6 +210,8 @@ class Actor:
             event.succeed(self, result)
         else:
             event.fail(self, error)
+        if self.outbox:
+            self._unsaid.append(event)
 
     def adopt(self, task: asyncio.Task[Any]) -> None:
         """A task of this actor: it pins the actor, and a reset cancels it."""
@@ -246,7 +247,7 @@ class Actor:
             self.outbox.append(output)
 
     def emit_request(self, output: Output) -> None:
-        """Say something that the actor waits for. Inside a transaction it leaves at once: its commit would never come."""
+        """Say something the actor waits for. Inside a transaction it leaves at once, or the commit would never come."""
         if self.transactions and not self.gate.committing:
             output(self._revealed())
         else:
@@ -286,8 +287,7 @@ class Actor:
                 self._let_out()
                 return
         except StorageError as error:
-            text = str(error)
-            self.reset(ActorResetError(_VIOLATED + text if "CONSTRAINT" in text else text))
+            self.reset(ActorResetError(f"Durable Object was reset: {error}"))
             return
         self.dirty = False
         self.epoch = epoch = self.engine.commit(store)
@@ -304,6 +304,7 @@ class Actor:
 
     def _let_out(self) -> None:
         outbox, self.outbox = self.outbox, []
+        self._unsaid.clear()
         epoch = self._revealed()
         for output in outbox:
             output(epoch)

@@ -138,7 +138,7 @@ class ActorSocket:
         if actor.outbox:
             # A broadcast is a loop of sends: the same object again, so identity is enough and costs nothing.
             last = actor.outbox[-1]
-            if type(last) is PendingSend and last.text is text and last.binary is binary:
+            if isinstance(last, PendingSend) and last.text is text and last.binary is binary:
                 last.sockets.append(self.record.socket)
                 return
         actor.emit(PendingSend(actor, self.record.socket, text, binary))

@@ -77,7 +77,8 @@ class TurnDriver(Coroutine[Any, Any, Any]):
         self._coroutine.close()
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        return (yield from self._coroutine.__await__())
+        inner: Generator[Any, Any, Any] = self._coroutine.__await__()
+        return (yield from inner)
 
     @property
     def cr_frame(self) -> Any:

@@ -177,9 +177,13 @@ class HttpFront:
         try:
             if reply.status == 101 or not 200 <= reply.status <= 599:
                 check_status(reply, upgrade=upgrade)
-                # The request is over with the handshake; what follows may last for days.
-                self._served(request, reply.status, started, reply.served_by)
-                return await self._connect_socket(request, reply, link)
+                # The request is over with the handshake; what follows may last for days. A failing one fails now.
+                report = asyncio.get_running_loop().call_soon(self._served, request, 101, started, reply.served_by)
+                try:
+                    return await self._connect_socket(request, reply, link)
+                except (InvalidHeaderError, web.HTTPException):
+                    report.cancel()
+                    raise
             if reply.stream:
                 response = await self._responses.stream(request, reply, link.reply_body(reply))
             else:

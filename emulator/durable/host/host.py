@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,9 @@ from durable.storage.layout import StateLayout
 from durable.wire import messages as wire
 from durable.wire.channel import Channel
 from durable.wire.messages import ActorKey, ErrorReport, Message
+
+_POLL_SECONDS = 0.001
+"""How often a drain looks whether the last event has ended."""
 
 
 class Host:
@@ -172,7 +176,7 @@ class Host:
         if message.actor is None:
             self.worker.start(message)
             return
-        event = FetchEvent(self.request(message), lambda *outcome: self._answer_fetch(message.id, *outcome))
+        event = FetchEvent(self.request(message), partial(self._answer_fetch, message.id))
         self._remote_events[message.id] = event
         self.registry.deliver(message.actor, event)
 
@@ -191,9 +195,7 @@ class Host:
         except ValueError as error:
             self.send(wire.Failed(message.id, 0, self.report(error, "", message.method)))
             return
-        event = CallEvent(
-            message.method, args, kwargs, lambda *outcome: self._answer_call(message.id, message.method, *outcome)
-        )
+        event = CallEvent(message.method, args, kwargs, partial(self._answer_call, message.id, message.method))
         self._remote_events[message.id] = event
         self.registry.deliver(message.actor, event)
 
@@ -260,15 +262,15 @@ class Host:
                     not_begun.append(event.message.event)
                 else:
                     event.fail(actor, ActorResetError("Durable Object reset because its code was updated."))
-        while self._busy() and self.loop.time() < deadline:
+        while self._busy() and self.loop.time() < deadline:  # noqa: ASYNC110
             # Polled: a drain is rare, and no event then pays for telling that it was the last one.
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(_POLL_SECONDS)
         epoch = 0
         for actor in self.registry.actors:
             actor.end_turn()
             epoch = max(epoch, actor.epoch)
-        while self._index_asked and self.loop.time() < deadline:
-            await asyncio.sleep(0.001)
+        while self._index_asked and self.loop.time() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(_POLL_SECONDS)
         if self._epochs is not None:
             await self._epochs.force(max(epoch, *(actor.epoch for actor in self.registry.actors), 0))
             self._epochs.close()

@@ -20,7 +20,7 @@ async def inspect(host: Host, request: Inspect) -> None:
     """Run the statement in a thread while the actor's gate is shut; answer rows or SQLite's message."""
     actor = host.registry.live(request.actor.id)
     store = host.registry.store(request.actor)
-    while actor is not None and not actor.is_between_turns:
+    while actor is not None and not actor.is_between_turns:  # noqa: ASYNC110
         # An open transaction belongs to the actor: look when it is over.
         await asyncio.sleep(_POLL_SECONDS)
     if actor is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from durable.sdk.http import Request, Response
@@ -36,7 +37,7 @@ async def fetch_outside(request: Request) -> Response:
     return response
 
 
-async def _body(answer: Any) -> Any:
+async def _body(answer: Any) -> AsyncIterator[bytes]:
     try:
         async for data in answer.content.iter_any():
             yield data

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import builtins
 import json as json_module
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast, overload
 from urllib.parse import urlsplit
 
 from durable.sdk.aliases import CamelCase
@@ -33,7 +33,9 @@ class Headers(CamelCase):
         elif isinstance(init, Headers):
             self._fields = list(init._fields)
         else:
-            pairs = init.items() if isinstance(init, Mapping) else init
+            pairs: Iterable[tuple[str, str]] = (
+                cast("Mapping[str, str]", init).items() if isinstance(init, Mapping) else init
+            )
             self._fields = [(str(name), str(value)) for name, value in pairs]
 
     def get(self, name: str, default: str | None = None) -> str | None:
@@ -278,13 +280,18 @@ class Response(Body):
 
     if TYPE_CHECKING:
         # `Response.json(data)` makes a response, `await response.json()` reads one; both are the platform's names.
-        json: Any
+        class _JsonBothWays:
+            @overload
+            def __get__(self, instance: None, owner: type[Response]) -> Callable[..., Response]: ...
+            @overload
+            def __get__(self, instance: Response, owner: type[Response]) -> Callable[[], Awaitable[Any]]: ...
+            def __get__(self, instance: Response | None, owner: type[Response]) -> Any: ...
+
+        json = _JsonBothWays()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
     else:
 
         class _JsonBothWays:
-            """`Response.json` on the class builds, on an instance reads."""
-
-            def __get__(self, instance: Response | None, owner: type[Response]) -> Any:
+            def __get__(self, instance, owner):
                 return owner.from_json if instance is None else super(Response, instance).json
 
         json = _JsonBothWays()

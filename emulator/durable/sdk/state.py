@@ -66,3 +66,4 @@ class DurableObjectState(CamelCase, ABC):
     @abstractmethod
     def abort(self, reason: str | None = None) -> NoReturn:
         """Reset the actor now: this turn's writes are discarded, everyone who waits for it gets `reason`."""
+        raise NotImplementedError

@@ -64,7 +64,12 @@ async def test_what_a_start_adds_waits_behind_those_who_waited_before() -> None:
     gate = InputGate(asyncio.get_running_loop())
     seen: list[str] = []
     section = gate.enter(None)
-    gate.when_admitted(None, lambda: (seen.append("a"), gate.when_admitted(None, lambda: seen.append("c")))[0])
+
+    def first() -> None:
+        seen.append("a")
+        gate.when_admitted(None, lambda: seen.append("c"))
+
+    gate.when_admitted(None, first)
     gate.when_admitted(None, lambda: seen.append("b"))
     gate.leave(section)
     assert seen == ["a", "b", "c"]

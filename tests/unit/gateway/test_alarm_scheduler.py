@@ -16,6 +16,7 @@ from durable.gateway import alarm_scheduler as module
 from durable.gateway.alarm_heap import AlarmHeap
 from durable.gateway.alarm_scheduler import AlarmScheduler
 from durable.gateway.events import AlarmFired, Event, GatewayFault, HostLog
+from durable.limits import ALARM_RUNS_MAX
 from durable.storage.index import IndexRow
 from durable.wire.messages import ActorKey, AlarmDue, AlarmGiveUp, AlarmReply, ErrorReport, Failed
 
@@ -194,7 +195,7 @@ async def test_overdue_alarms_are_staggered():
         bench.has(number, in_seconds=-10)
 
     await bench.step()
-    assert len(bench.fired) == module.ALARM_RUNS_MAX == 64
+    assert len(bench.fired) == ALARM_RUNS_MAX == 64
     while bench.host.open:
         bench.host.open.pop().set_result(None)
         for _ in range(10):

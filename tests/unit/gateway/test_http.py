@@ -677,6 +677,7 @@ async def test_a_handshake_that_the_sockets_refuse_is_answered_as_they_say(gatew
 
     assert response.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     assert response.endswith(b"Handshake error")
+    assert gateway.events == []
 
 
 async def test_an_upgrade_from_a_foreign_page_is_refused(gateway, client):

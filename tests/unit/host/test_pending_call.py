@@ -27,7 +27,7 @@ async def test_it_can_be_given_to_create_task_and_gather() -> None:
     await asyncio.sleep(0)
     first_future.set_result(1)
     second_future.set_result(2)
-    assert await both == [1, 2]
+    assert list(await both) == [1, 2]
 
 
 async def test_cancelling_the_caller_cancels_the_call() -> None:

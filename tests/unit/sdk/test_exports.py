@@ -19,6 +19,7 @@ def test_the_public_names_are_exactly_these() -> None:
 
 
 def test_importing_durable_loads_the_standard_library_only() -> None:
-    code = "import sys, durable; print([m for m in ('apsw', 'aiohttp', 'msgspec', 'uvloop', 'typer') if m in sys.modules])"
+    foreign = ("apsw", "aiohttp", "msgspec", "uvloop", "typer")
+    code = f"import sys, durable; print([name for name in {foreign} if name in sys.modules])"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == "[]"

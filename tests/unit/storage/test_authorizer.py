@@ -22,7 +22,7 @@ REFUSED: list[tuple[str, str]] = [
     ("CREATE TRIGGER _cf_r AFTER INSERT ON t BEGIN SELECT 1; END", f"not authorized ({RESERVED}): SQLITE_AUTH"),
     ("CREATE VIRTUAL TABLE _cf_f USING fts5(x)", f"not authorized ({RESERVED}): SQLITE_AUTH"),
     ("SELECT * FROM _cf_KV", f"access to _cf_KV.key is prohibited ({RESERVED}): SQLITE_AUTH"),
-    ("SELECT count(*) FROM _cf_kv", f"access to _cf_KV. is prohibited ({RESERVED}): SQLITE_AUTH"),
+    ("SELECT count(*) FROM _cf_kv", f"not authorized ({RESERVED}): SQLITE_AUTH"),
     ("SELECT value FROM _cf_KV WHERE key = 'k'", f"access to _cf_KV.value is prohibited ({RESERVED}): SQLITE_AUTH"),
     ("SELECT * FROM t JOIN _cf_METADATA", "is prohibited"),
     ("SELECT (SELECT value FROM _cf_KV)", "is prohibited"),
@@ -56,7 +56,10 @@ REFUSED: list[tuple[str, str]] = [
     ("CREATE VIRTUAL TABLE x USING geopoly()", "not with geopoly): SQLITE_AUTH"),
     ("SELECT * FROM dbstat", "access to dbstat.name is prohibited (dbstat is not available to an object): SQLITE_AUTH"),
     # settings of the file
-    ("PRAGMA journal_mode = delete", "not authorized (PRAGMA journal_mode with 'delete' is not available to an object)"),
+    (
+        "PRAGMA journal_mode = delete",
+        "not authorized (PRAGMA journal_mode with 'delete' is not available to an object)",
+    ),
     ("PRAGMA synchronous = off", "not authorized"),
     ("PRAGMA user_version", "not authorized (PRAGMA user_version is not available to an object): SQLITE_AUTH"),
     ("PRAGMA application_id = 1", "not authorized"),

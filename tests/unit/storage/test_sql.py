@@ -88,9 +88,7 @@ def test_the_number_of_bindings_must_match(store: ActorStore, given: tuple[int, 
     with pytest.raises(SqlError) as caught:
         store.sql.exec("SELECT ?, ?", *given)
 
-    assert str(caught.value) == (
-        f"Wrong number of parameter bindings for SQL query: it has 2, got {len(given)}."
-    )
+    assert str(caught.value) == (f"Wrong number of parameter bindings for SQL query: it has 2, got {len(given)}.")
 
 
 def test_numbered_and_named_parameters_count_by_position(store: ActorStore) -> None:

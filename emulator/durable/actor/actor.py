@@ -165,9 +165,9 @@ class Actor:
             return
         self.gate.when_admitted(None, partial(self._begin, event))
 
-    def withdraw_waiting(self) -> list[Event]:
-        """Events that were delivered but have not begun; they are forgotten here."""
-        waiting = [event for event in self._events if event.task is None and not event.settled]
+    def withdraw_waiting(self, kinds: tuple[type[Event], ...]) -> list[Event]:
+        """Events of these kinds that were delivered but have not begun; they are forgotten here."""
+        waiting = [event for event in self._events if event.task is None and isinstance(event, kinds)]
         for event in waiting:
             event.settled = True
             self._events.discard(event)

@@ -59,5 +59,9 @@ async def _call(actor: Actor, record: SocketRecord, name: str, event: ListenerEv
 
 def _answer_close(socket: WebSocket, message: SocketClosed | SocketFailed) -> None:
     # The platform answers a close by itself since compatibility date 2026-04-07; 1005 and 1006 may not be sent.
-    if isinstance(message, SocketClosed) and not socket.close_sent and message.code != _ABNORMAL:
-        socket.close(*(() if message.code == _NO_STATUS else (message.code, message.reason)))
+    if not isinstance(message, SocketClosed) or socket.close_sent or message.code == _ABNORMAL:
+        return
+    if message.code == _NO_STATUS:
+        socket.close()
+    else:
+        socket.close(message.code, message.reason)

@@ -257,11 +257,9 @@ class Host:
         deadline = self.loop.time() + deadline_seconds
         not_begun: list[int] = []
         for actor in self.registry.actors:
-            for event in actor.withdraw_waiting():
-                if isinstance(event, SocketEvent):
-                    not_begun.append(event.message.event)
-                else:
-                    event.fail(actor, ActorResetError("Durable Object reset because its code was updated."))
+            # The gateway still has these and delivers them to the next host; callers wait here until the deadline.
+            withdrawn = actor.withdraw_waiting((SocketEvent, AlarmEvent))
+            not_begun += [event.message.event for event in withdrawn if isinstance(event, SocketEvent)]
         while self._busy() and self.loop.time() < deadline:  # noqa: ASYNC110
             # Polled: a drain is rare, and no event then pays for telling that it was the last one.
             await asyncio.sleep(_POLL_SECONDS)

@@ -80,6 +80,7 @@ _LOOKING = frozenset(
 )
 
 TRANSACTION_REASON = "transaction"
+READS_ONLY = "this tool only reads; use --write to change data"
 _RESERVED_REASON = "names that begin with _cf_ belong to the platform"
 
 
@@ -113,7 +114,7 @@ class Authorizer:
     def _objection(self, action: int, first: str | None, second: str | None, database: str | None) -> str | None:
         """Why not; the empty string where SQLite's own message says it."""
         if self.trust is Trust.READER and action not in _LOOKING:
-            return "this tool only reads; use --write to change data"
+            return READS_ONLY
         if action in _SCHEMA_CHANGES:
             self.changes_schema = True
         if action == apsw.SQLITE_PRAGMA:
@@ -139,7 +140,7 @@ class Authorizer:
         if name in PRAGMAS_SWITCH and argument is None:
             return None
         if self.trust is Trust.READER and (name in PRAGMAS_SWITCH or name == "optimize"):
-            return "this tool only reads"
+            return READS_ONLY
         if name in PRAGMAS_SWITCH and word in _SWITCH_VALUES:
             return None
         if name in PRAGMAS_NAMED and (argument is not None or name == "foreign_key_check"):

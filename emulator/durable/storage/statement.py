@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import apsw
 
 from durable.errors import SqlError
-from durable.storage.authorizer import Trust
+from durable.storage.authorizer import READS_ONLY, Trust
 from durable.storage.database import Database
 from durable.storage.schema import KV_TABLE, METADATA_TABLE, RESERVED_NAMES
 from durable.storage.transaction import Transaction
@@ -64,7 +64,7 @@ class Statement:
         database = self._database
         database.authorizer.forget()
         cursor = database.connection.cursor()
-        cursor.exec_trace = partial(self._compiled, quietly)
+        cursor.exec_trace = partial(self._compiled, trust, quietly)
         before = database.connection.total_changes()
         database.authorizer.trust = trust
         try:
@@ -85,7 +85,7 @@ class Statement:
         self.written = database.connection.total_changes() - before
         return rows
 
-    def _compiled(self, quietly: bool, cursor: Any, piece: str, bindings: Any) -> bool:
+    def _compiled(self, trust: Trust, quietly: bool, cursor: Any, piece: str, bindings: Any) -> bool:
         if len(piece) < len(self.text):
             if cursor.bindings_count:
                 raise SqlError(
@@ -100,6 +100,9 @@ class Statement:
         columns = tuple(name for name, _ in cursor.get_description())
         self.plan = Plan(not cursor.is_readonly or authorizer.writes, cursor.bindings_count, columns)
         if self.plan.writes:
+            if trust is Trust.READER:
+                # SQLite does not ask the authorizer about VACUUM before it has begun.
+                raise SqlError(f"not authorized ({READS_ONLY}): SQLITE_AUTH", code="SQLITE_AUTH")
             self._transaction.begin(quietly=quietly)
         if authorizer.alters:
             self._database.run(f"SAVEPOINT {_ALTER_SAVEPOINT}")

@@ -5,6 +5,7 @@ Knows nothing about commands, and imports nothing that is slow: `durable dev` wr
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import unicodedata
@@ -78,14 +79,20 @@ def settle_streams() -> None:
 
 def put_data(text: str) -> None:
     """One piece of data for whoever reads standard output; a newline ends it."""
-    sys.stdout.write(text if text.endswith("\n") else text + "\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has seen enough (`durable sql … | head`).
+        silence_broken_pipe()
+        raise SystemExit(0) from None
 
 
 def say(text: str = "") -> None:
-    """One line, or several, for the human."""
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
+    """One line, or several, for the human, if one is still there."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
 
 
 def stderr_ink() -> Ink:

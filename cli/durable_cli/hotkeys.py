@@ -76,17 +76,19 @@ class Hotkeys:
     def _read(self) -> None:
         # In the background these keys are for someone else, and asking for ever would burn a core: wait for `fg`.
         typed = self._typed() if self._in_foreground() else b""
-        if not typed:
-            if self._loop is not None:
-                self._loop.remove_reader(self._fd)
-            return
-        # An arrow key or a paste comes as several bytes at once; running each as a key would surprise.
-        hotkey = self._keys.get(typed.decode(errors="replace").lower())
-        if hotkey is not None:
-            hotkey.action()
+        if typed:
+            self.press(typed)
+        elif self._loop is not None:
+            self._loop.remove_reader(self._fd)
 
     def _typed(self) -> bytes:
         try:
             return os.read(self._fd, 64)
         except OSError:  # the terminal is gone
             return b""
+
+    def press(self, typed: bytes) -> None:
+        """What came at once: one key, or an arrow key or a paste, which are several bytes and mean nothing here."""
+        hotkey = self._keys.get(typed.decode(errors="replace").lower())
+        if hotkey is not None:
+            hotkey.action()

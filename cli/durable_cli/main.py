@@ -70,10 +70,9 @@ def main(arguments: Sequence[str] | None = None, *, platform: str = sys.platform
         )
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
-    except BrokenPipeError:
-        # Whoever read our output has seen enough (`durable sql … | head`).
-        console.silence_broken_pipe()
-        return 0
+    except SystemExit as error:
+        # Typer ends itself with 1 when whoever read the help has seen enough; 1 is for bugs of ours.
+        return error.code if isinstance(error.code, int) and error.code != 1 else 0
     except (KeyboardInterrupt, typer.Abort):
         console.say()
         return 130
@@ -82,9 +81,9 @@ def main(arguments: Sequence[str] | None = None, *, platform: str = sys.platform
 
 
 def _check_surroundings(platform: str) -> None:
-    from durable.errors import UserInputError
-
     if platform == "win32":
+        from durable.errors import UserInputError
+
         raise UserInputError(
             "durable does not run on Windows itself: it needs Unix sockets and file locks",
             fix="use WSL 2 (https://learn.microsoft.com/windows/wsl/install), and install and run durable inside it",
@@ -92,6 +91,8 @@ def _check_surroundings(platform: str) -> None:
     try:
         os.getcwd()
     except FileNotFoundError:
+        from durable.errors import UserInputError
+
         raise UserInputError("the current folder no longer exists", fix="cd to a folder that does") from None
 
 

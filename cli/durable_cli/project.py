@@ -91,6 +91,13 @@ def load_project(
 
     config = read(file)
     folder = persist_to.expanduser().absolute() if persist_to is not None else config.root / STATE_FOLDER
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        raise UserInputError(
+            f"{folder} cannot hold state: SQLite takes UTF-8 paths only",
+            fix="rename the folder, or use --persist-to DIR",
+        ) from None
     return Project(config, folder, lambda: read(config.path))
 
 

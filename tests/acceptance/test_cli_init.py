@@ -1,4 +1,4 @@
-"""`durable init` and the surroundings of a command line: pipes, locales, odd folders. Real processes, real templates."""
+"""`durable init`, and what surrounds a command line: pipes, locales, odd folders. Real processes, real templates."""
 
 from __future__ import annotations
 
@@ -54,12 +54,11 @@ def test_a_project_can_be_migrated_at_once(tmp_path: Path, template: str) -> Non
     assert (result.returncode, result.stderr) == (0, "Applied v1.\n")
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("words", [("init", "--list"), ("--help",)])
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path, words: tuple[str, ...]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    done = subprocess.run(
-        [*DURABLE, "init", "--list"], cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE, check=False
-    )
+    done = subprocess.run([*DURABLE, *words], cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, b"")
 
@@ -87,7 +86,10 @@ def test_a_folder_named_in_another_script_is_fine(tmp_path: Path) -> None:
     folder = tmp_path / "プロジェクト"
     folder.mkdir()
     assert typed(folder, "init").returncode == 0
-    assert typed(folder, "migrate", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0").returncode == 0
+    assert typed(folder, "migrate", LC_ALL="C").returncode == 0
+    foreign = typed(folder, "migrate", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    assert foreign.returncode == 2
+    assert "SQLite takes UTF-8 paths only" in foreign.stderr
 
 
 def test_names_that_lead_out_of_the_templates_are_refused(tmp_path: Path) -> None:

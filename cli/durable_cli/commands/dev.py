@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import signal
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from enum import StrEnum
 from typing import Annotated, NoReturn
 
@@ -69,27 +70,37 @@ def dev(
     Prints one line `Ready on http://127.0.0.1:8787` on standard output when it serves; everything else goes to
     standard error. Ctrl+C lets running events finish and stops; a second Ctrl+C stops at once.
     """
-    # Until the loop handles signals there is nothing to drain: stopping is success.
-    gc.disable()  # imports allocate a lot and free nothing; it is switched on again when it serves
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, _stop_before_start)
-    from durable.errors import UserInputError
-    from durable_cli.project import TypedSettings, load_project
-    from durable_cli.serving import Options, serve
+    with _start_up():
+        from durable.errors import UserInputError
+        from durable_cli.project import TypedSettings, load_project
+        from durable_cli.serving import Options, serve
 
-    if quiet and verbose:
-        raise UserInputError("--quiet and --verbose exclude each other", fix="leave one of them out")
-    project = load_project(
-        config,
-        env,
-        persist_to,
-        variables=parse_variables(var or ()),
-        settings=TypedSettings(ip, port, hosts),
-    )
-    serve(
-        project,
-        Options(reload=not no_reload, python=python, json=log_format is LogFormat.json, quiet=quiet, verbose=verbose),
-    )
+        if quiet and verbose:
+            raise UserInputError("--quiet and --verbose exclude each other", fix="leave one of them out")
+        project = load_project(
+            config,
+            env,
+            persist_to,
+            variables=parse_variables(var or ()),
+            settings=TypedSettings(ip, port, hosts),
+        )
+        options = Options(
+            reload=not no_reload, python=python, json=log_format is LogFormat.json, quiet=quiet, verbose=verbose
+        )
+        serve(project, options)
+
+
+@contextlib.contextmanager
+def _start_up() -> Generator[None]:
+    """Until the event loop takes the signals over there is nothing to drain: being stopped is success."""
+    before = {number: signal.signal(number, _stop_before_start) for number in (signal.SIGINT, signal.SIGTERM)}
+    gc.disable()  # imports allocate a lot and free nothing; it is switched on again when the program serves
+    try:
+        yield
+    finally:
+        gc.enable()
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def parse_variables(words: Sequence[str]) -> dict[str, object]:

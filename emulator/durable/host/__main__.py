@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import os
@@ -24,21 +23,20 @@ _PR_SET_PDEATHSIG = 1
 
 def main() -> int:
     """Exit code 0 after a drain, or when the gateway has gone."""
-    parser = argparse.ArgumentParser(prog="python -m durable.host")
-    parser.add_argument("--channel-fd", type=int, required=True)
-    parser.add_argument("--lock-fd", type=int, default=-1)
-    options = parser.parse_args()
+    # Not argparse: it takes longer to import than all of this, and its one caller makes no mistakes.
+    options = dict(zip(sys.argv[1::2], map(int, sys.argv[2::2]), strict=True))
+    channel_fd, lock_fd = options["--channel-fd"], options["--lock-fd"]
     # The terminal's Ctrl+C is the gateway's to answer; it drains its hosts.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.set_inheritable(options.channel_fd, False)
-    if options.lock_fd >= 0:
+    os.set_inheritable(channel_fd, False)
+    if lock_fd >= 0:
         # Held on purpose: the state directory is free only when no process of the tree can write to it.
-        os.set_inheritable(options.lock_fd, False)
-        os.register_at_fork(after_in_child=lambda: _close_quietly(options.channel_fd, options.lock_fd))
+        os.set_inheritable(lock_fd, False)
+        os.register_at_fork(after_in_child=lambda: _close_quietly(channel_fd, lock_fd))
     threading.Thread(target=_watch_parent, args=(os.getppid(),), name="durable-parent", daemon=True).start()
     runner = asyncio.Runner(loop_factory=_loop_factory())
     with runner:
-        status = runner.run(_serve(socket.socket(fileno=options.channel_fd)))
+        status = runner.run(_serve(socket.socket(fileno=channel_fd)))
     # Threads of user code must not keep a drained host alive.
     sys.stdout.flush()
     sys.stderr.flush()

@@ -76,6 +76,7 @@ class Epochs:
         self._filling = Epoch(1)
         self._in_flight: Epoch | None = None
         self._hurry = 0
+        self._kick_planned = False
         self._timer: asyncio.TimerHandle | None = None
         self._waiting: dict[int, list[Callable[[], None]]] = {}
         self._synced = 0
@@ -94,8 +95,10 @@ class Epochs:
             if self._timer is None and self._in_flight is None:
                 self._timer = self._loop.call_later(RELAXED_SYNC_SECONDS, self._kick)
             return 0
-        if self._in_flight is None:
-            self._kick()
+        if self._in_flight is None and not self._kick_planned:
+            # After the turns that are ready to run now: they share this sync instead of waiting for the next one.
+            self._kick_planned = True
+            self._loop.call_soon(self._kick)
         return number
 
     @property
@@ -136,6 +139,7 @@ class Epochs:
     # --- flushing -------------------------------------------------------------------------------------------------
     def _kick(self) -> None:
         """Put what has been committed so far in flight, and begin the next epoch."""
+        self._kick_planned = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

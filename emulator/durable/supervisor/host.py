@@ -15,7 +15,7 @@ from functools import partial
 from typing import TypeVar
 
 from durable import __version__
-from durable.errors import UserInputError
+from durable.errors import UserInputError, WireError
 from durable.gateway.link import HostLink
 from durable.limits import DRAIN_GRACE_SECONDS, EXIT_GRACE_SECONDS
 from durable.supervisor.process import HostExit, HostProcess, explain_silent_death, wrong_version
@@ -50,7 +50,7 @@ class Host:
         self.shard = shard
         self.draining = False
         self.attached_at: float | None = None
-        self.broken_by: BaseException | None = None
+        self.broken_by: WireError | None = None
         """The protocol error for which it was killed."""
         self._on_exit = on_exit
         self._hello: Hello | None = None
@@ -153,7 +153,7 @@ class Host:
 
     def _channel_ended(self, error: BaseException | None) -> None:
         """The channel is gone but the process may live on: a host that nobody can speak to has to end."""
-        if error is not None:
+        if isinstance(error, WireError):
             self.broken_by = error
             self.kill()
         else:

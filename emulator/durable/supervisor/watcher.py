@@ -153,14 +153,19 @@ async def saves(files: ProjectFiles) -> AsyncGenerator[Saved, None]:
     while True:
         folders = files.folders()
         watched = frozenset(folders)
-        changes = awatch(*folders, watch_filter=None, debounce=_DEBOUNCE_MS, step=_STEP_MS, recursive=False)
+        stop = asyncio.Event()
+        changes = awatch(
+            *folders, watch_filter=None, debounce=_DEBOUNCE_MS, step=_STEP_MS, recursive=False, stop_event=stop
+        )
         async with aclosing(changes):
             step = asyncio.ensure_future(anext(changes, None))
             try:
                 # The first step of the generator registers the folders before it waits for anything.
                 await asyncio.sleep(0)
                 yield Saved(files.loaded | files.config_files, suspected=True)
-                while (batch := await step) is not None:
+                # Waited for without handing our own cancellation on: the generator waits for a thread, and a cancelled
+                # step can leave it, or us, waiting for ever. Its event ends it in an orderly way.
+                while await asyncio.wait([step]) and (batch := step.result()) is not None:
                     paths = {path for _, path in batch}
                     new_folders = [path for path in paths - watched if os.path.isdir(path) and files.may_hold(path)]
                     found = {path for path in paths if files.matters(path)} | _inside(new_folders, files)
@@ -172,8 +177,9 @@ async def saves(files: ProjectFiles) -> AsyncGenerator[Saved, None]:
                 else:
                     return
             finally:
-                step.cancel()
+                stop.set()
                 await asyncio.wait([step])
+                step.exception()  # looked at, so that nobody reports it as forgotten
 
 
 def _inside(folders: Iterable[str], files: ProjectFiles) -> set[str]:

@@ -128,6 +128,13 @@ class App:
             raise StorageError(answer["error"]["message"])
         return [dict(zip(answer["columns"], row, strict=True)) for row in answer["rows"]]
 
+    def status(self) -> dict[str, Any]:
+        """What the emulator is doing: `{"generation": 1, "hosts": [{"shard": 0, "pid": 4711, "requests": 0}], …}`."""
+        assert self._emulator is not None, "the app is not running"
+        reply = self.get("/__durable/status", headers={"Authorization": f"Bearer {self._emulator.token}"})
+        status: dict[str, Any] = reply.json()
+        return status
+
     def reload(self) -> None:
         """Load the program anew, as `durable dev` does when a file is saved."""
         assert self._emulator is not None, "the app is not running"

@@ -128,9 +128,9 @@ class Channel(Generic[M]):
             data = self._socket.recv(_READ_BYTES)
         except (BlockingIOError, InterruptedError):
             return False
-        except OSError as error:
-            self._end(error)
-            return False
+        except OSError:
+            # A killed process resets the connection when it had something unread: an end like any other.
+            data = b""
         if not data:
             self._end(None)
             return False

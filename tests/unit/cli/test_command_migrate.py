@@ -142,7 +142,7 @@ def test_environments_have_migrations_of_their_own(typed, project: Path) -> None
 
 
 def test_a_half_done_deletion_is_finished(typed, project: Path) -> None:
-    from durable.storage import migrations
+    from durable.config import Location
     from durable.storage.migration_plan import DeleteClass, MigrationPlan, PlannedMigration
 
     typed("migrate")
@@ -150,7 +150,7 @@ def test_a_half_done_deletion_is_finished(typed, project: Path) -> None:
     with StateDatabase(layout.state_file) as state:
         key = state.namespaces(None)[0].key
         layout.ensure_namespace(key)
-        location = migrations.Location("durable.toml", 1, 1)
+        location = Location("durable.toml", 1, 1)
         plan = MigrationPlan(("v1",), (PlannedMigration("v2", (DeleteClass("Counter"),), location),))
         state.apply(None, plan, now_ms=ManualClock().wall_ms(), make_key=str)
     config = project / "durable.toml"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.main import get_command
@@ -12,7 +13,8 @@ from durable_cli import exit_codes
 from durable_cli.main import app
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "cli.md").read_text(encoding="utf-8")
-COMMANDS = get_command(app).commands
+GROUP: Any = get_command(app)
+COMMANDS = GROUP.commands
 
 
 def section(name: str) -> str:

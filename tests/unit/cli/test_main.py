@@ -78,7 +78,6 @@ def test_no_configuration_is_said_and_init_suggested(typed, tmp_path: Path, monk
     [
         (UserCodeError("it failed"), 5, "error: it failed\n"),
         (KeyboardInterrupt(), 130, ""),
-        (BrokenPipeError(), 0, ""),
     ],
 )
 def test_what_a_command_raises_becomes_words_and_a_code(
@@ -88,7 +87,6 @@ def test_what_a_command_raises_becomes_words_and_a_code(
         raise error
 
     monkeypatch.setattr("durable_cli.console.put_data", lambda text: fail())
-    monkeypatch.setattr("durable_cli.console.silence_broken_pipe", lambda: None)
     result = typed("init", "--list")
     assert (result.code, result.err) == (code, text)
 

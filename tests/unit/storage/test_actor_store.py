@@ -14,7 +14,7 @@ from durable.storage.actor_store import ActorStore
 from durable.storage.inspection import Inspection
 
 
-# --- existence --------------------------------------------------------------------------------------------------------
+# --- existence ------------------------------------------------------------------------------------------------------
 def test_an_object_exists_from_its_first_committed_write(open_store: Callable[[], ActorStore]) -> None:
     store = open_store()
     assert (store.exists, store.is_new, store.is_empty) == (False, True, True)
@@ -69,10 +69,10 @@ def test_it_knows_which_databases_are_its_own(store: ActorStore) -> None:
     assert store.is_open_on([database]) is True
 
 
-# --- delete_all -------------------------------------------------------------------------------------------------------
+# --- delete_all -----------------------------------------------------------------------------------------------------
 @pytest.fixture
 def crowded(store: ActorStore) -> ActorStore:
-    """Everything that makes dropping hard: foreign keys both ways, search and box indexes, views, triggers, a sequence."""
+    """All that makes dropping hard: foreign keys both ways, search and box indexes, views, triggers, a sequence."""
     store.sql.exec("CREATE TABLE parent (id INTEGER PRIMARY KEY AUTOINCREMENT, child REFERENCES child (id))")
     store.sql.exec("CREATE TABLE child (id INTEGER PRIMARY KEY, parent NOT NULL REFERENCES parent (id))")
     store.sql.exec("INSERT INTO parent VALUES (7, NULL); INSERT INTO child VALUES (1, 7); UPDATE parent SET child = 1")
@@ -167,7 +167,7 @@ def test_foreign_keys_that_the_user_switched_off_stay_off(crowded: ActorStore) -
     assert crowded.sql.exec("PRAGMA foreign_keys").one() == {"foreign_keys": 0}
 
 
-# --- tools ------------------------------------------------------------------------------------------------------------
+# --- tools ----------------------------------------------------------------------------------------------------------
 def look(store: ActorStore, sql: str, **options: Any) -> Inspection:
     return store.inspect(sql, **{"write": False, "rows_max": 100, "seconds_max": 5.0, **options})
 
@@ -181,9 +181,9 @@ def test_a_tool_reads_rows_up_to_its_cap(crowded: ActorStore) -> None:
 
 @pytest.mark.parametrize(
     "sql",
-    ["INSERT INTO box VALUES (2, 3, 4)", "DELETE FROM parent", "CREATE TABLE x (a)", "DROP TABLE box", "PRAGMA optimize",
-     "PRAGMA foreign_keys = off", "ALTER TABLE box RENAME TO y", "SELECT 1; UPDATE parent SET id = 1", "BEGIN",
-     "ATTACH 'x' AS y", "VACUUM"],
+    ["INSERT INTO box VALUES (2, 3, 4)", "DELETE FROM parent", "CREATE TABLE x (a)", "DROP TABLE box",
+     "PRAGMA optimize", "PRAGMA foreign_keys = off", "ALTER TABLE box RENAME TO y",
+     "SELECT 1; UPDATE parent SET id = 1", "BEGIN", "ATTACH 'x' AS y", "VACUUM"],
 )  # fmt: skip
 def test_a_tool_that_only_reads_changes_nothing(crowded: ActorStore, sql: str) -> None:
     told: list[int] = []
@@ -199,7 +199,7 @@ def test_a_tool_that_only_reads_changes_nothing(crowded: ActorStore, sql: str) -
 
 @pytest.mark.parametrize("write", [False, True])
 def test_the_platforms_tables_are_hidden_from_tools(crowded: ActorStore, write: bool) -> None:
-    with pytest.raises(SqlError, match="access to _cf_KV.key is prohibited"):
+    with pytest.raises(SqlError, match=r"access to _cf_KV\.key is prohibited"):
         look(crowded, "SELECT * FROM _cf_KV", write=write)
     with pytest.raises(SqlError, match="not authorized"):
         look(crowded, "DROP TABLE _cf_KV", write=True)

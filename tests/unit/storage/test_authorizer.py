@@ -127,7 +127,7 @@ def test_a_transaction_statement_is_answered_with_the_calls_to_use(furnished: Ac
 def test_typing_one_of_our_own_statements_does_not_reach_its_compiled_copy(furnished: ActorStore) -> None:
     for _ in range(3):
         assert furnished.kv.get("k") == "secret"
-        with pytest.raises(SqlError, match="access to _cf_KV.value is prohibited"):
+        with pytest.raises(SqlError, match=r"access to _cf_KV\.value is prohibited"):
             furnished.sql.exec("SELECT value FROM _cf_KV WHERE key = ?", "k")
 
 

@@ -121,6 +121,29 @@ def test_a_process_that_died_loses_nothing_that_it_committed(
     survivor.close()
 
 
+def test_every_torn_end_of_the_log_opens_as_an_earlier_commit(
+    store: ActorStore, object_file: Path, tmp_path: Path
+) -> None:
+    for number in range(6):
+        store.kv.put(f"k{number}", "x" * 3000)
+        store.commit()
+    base, log = object_file.read_bytes(), Path(f"{object_file}-wal").read_bytes()
+    copy = tmp_path / "copy.sqlite"
+    found: list[int] = []
+    for cut in range(0, len(log) + 1, 1500):
+        copy.write_bytes(base)
+        # What a power cut leaves of the last sectors may be anything.
+        Path(f"{copy}-wal").write_bytes(log[:cut] + b"\xa5" * min(512, len(log) - cut))
+        survivor = ActorStore(copy, clock=None, on_first_write=lambda: None)  # type: ignore[arg-type]
+        keys = survivor.kv.list()
+        assert list(keys) == [f"k{number}" for number in range(len(keys))]
+        found.append(len(keys))
+        survivor.close()
+
+    assert found == sorted(found)
+    assert (found[0], found[-1]) == (0, 5)
+
+
 def test_a_checkpoint_moves_the_log_into_the_file_and_waits_for_open_cursors(store: ActorStore) -> None:
     store.sql.exec("CREATE TABLE t (a); INSERT INTO t VALUES (1), (2), (3)")
     store.commit()
@@ -144,7 +167,7 @@ def test_a_checkpoint_during_a_transaction_does_nothing(store: ActorStore) -> No
     assert store.checkpoint() is True
 
 
-# --- files that no object wrote -----------------------------------------------------------------------------------------
+# --- files that no object wrote -------------------------------------------------------------------------------------
 def corrupt(path: Path, how: str) -> None:
     data = path.read_bytes()
     if how == "empty":

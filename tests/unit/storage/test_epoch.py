@@ -119,7 +119,7 @@ async def bench(make_bench: Callable[[str], Bench]) -> Bench:
     return make_bench("full")
 
 
-# --- full -------------------------------------------------------------------------------------------------------------
+# --- full -----------------------------------------------------------------------------------------------------------
 async def test_a_commit_is_durable_when_its_log_and_the_folder_of_a_new_file_are_synced(bench: Bench) -> None:
     bench.disk.hold()
     epoch = bench.write("a")
@@ -149,12 +149,20 @@ async def test_the_folder_is_synced_once_for_each_opening(bench: Bench) -> None:
 async def test_two_new_files_in_one_folder_need_one_sync_of_it(bench: Bench) -> None:
     bench.disk.hold()
     bench.write("b")
+    await bench.disk.wait_entered()
     bench.write("a1")
     bench.write("a2")
     bench.disk.let_go()
     await bench.epochs.wait(2)
 
     assert bench.disk.folders == [bench.folder_of("b"), bench.folder_of("a1")]
+
+
+async def test_the_turns_that_were_ready_to_run_share_one_sync(bench: Bench) -> None:
+    assert [bench.write(name) for name in ("a", "a", "b")] == [1, 1, 1]
+    await bench.epochs.wait(1)
+    assert bench.told == [("durable", 1)]
+    assert sorted(bench.disk.files) == sorted([bench.log_inode("a"), bench.log_inode("b")])
 
 
 async def test_a_commit_during_its_files_own_sync_belongs_to_the_next_epoch(bench: Bench) -> None:
@@ -220,6 +228,7 @@ async def test_many_files_are_synced_in_several_threads_at_once(bench: Bench) ->
 async def test_callbacks_run_in_the_order_of_their_epochs(bench: Bench) -> None:
     bench.disk.hold()
     first = bench.write("a")
+    await bench.disk.wait_entered()
     second = bench.write("b")
     order: list[str] = []
     bench.epochs.when_durable(second, lambda: order.append("second"))
@@ -261,16 +270,17 @@ async def test_a_listener_that_raises_does_not_stop_the_next_epoch(bench: Bench)
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: reported.append(context["exception"]))
     bench.disk.hold()
     first = bench.write("a")
-    bench.epochs.when_durable(first, lambda: [][0])
+    bench.epochs.when_durable(first, lambda: print(1 // 0))
+    await bench.disk.wait_entered()
     second = bench.write("b")
     bench.disk.let_go()
     await bench.epochs.wait(second)
 
-    assert [type(error) for error in reported] == [IndexError]
+    assert [type(error) for error in reported] == [ZeroDivisionError]
     assert bench.told == [("durable", 1), ("durable", 2)]
 
 
-# --- a file that is closed while it is synced -----------------------------------------------------------------------------
+# --- a file that is closed while it is synced -----------------------------------------------------------------------
 async def test_a_log_in_flight_stays_open_until_its_epoch_is_over(bench: Bench) -> None:
     bench.disk.hold()
     epoch = bench.write("a")
@@ -289,7 +299,7 @@ async def test_a_log_in_flight_stays_open_until_its_epoch_is_over(bench: Bench) 
         os.fstat(descriptor)
 
 
-# --- a disk that refuses --------------------------------------------------------------------------------------------------
+# --- a disk that refuses --------------------------------------------------------------------------------------------
 async def test_a_refused_sync_fails_exactly_the_file_it_was_for(bench: Bench) -> None:
     for name in ("a", "b", "c"):
         await bench.epochs.wait(bench.write(name))
@@ -374,7 +384,7 @@ async def test_a_log_that_vanished_fails_its_file(bench: Bench) -> None:
     assert bench.told == [("durable", 1), ("failed", 2, ["a"]), ("durable", 2)]
 
 
-# --- relaxed ------------------------------------------------------------------------------------------------------------
+# --- relaxed --------------------------------------------------------------------------------------------------------
 @pytest.fixture
 async def timers(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, Callable[[], None]]]:
     """Timers of the loop, which never run by themselves."""
@@ -463,7 +473,7 @@ def test_other_durabilities_are_refused() -> None:
         Epochs(None, durability="off", on_durable=print, on_failed=print)  # type: ignore[arg-type]
 
 
-# --- the end --------------------------------------------------------------------------------------------------------------
+# --- the end --------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("durability", ["full", "relaxed"])
 async def test_closing_syncs_what_is_left_and_ends_the_threads(
     make_bench: Callable[[str], Bench], durability: str

@@ -348,7 +348,7 @@ def test_a_nul_character_in_the_text_is_an_error(store: ActorStore) -> None:
         store.sql.exec("SELECT 1\0; DROP TABLE t")
 
 
-# --- places it does not work from -------------------------------------------------------------------------------------
+# --- places it does not work from -----------------------------------------------------------------------------------
 def test_storage_in_another_thread_says_what_to_do(store: ActorStore) -> None:
     caught: list[BaseException] = []
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from durable.supervisor.watcher import Fingerprints, ProjectFiles, saves, sha256_of
+from durable.supervisor.watcher import Fingerprints, ProjectFiles, Saved, differing, saves, sha256_of
 
 WAIT_SECONDS = 10.0
 """A safety net: the kernel tells within milliseconds."""
@@ -121,25 +121,33 @@ def test_files_that_the_disk_no_longer_holds_as_they_were_loaded_are_named(tmp_p
 
     edited.write_text("x = 2")
 
-    assert Fingerprints().differing(loaded) == [str(edited)]
+    assert differing(loaded) == {str(edited)}
 
 
-async def next_save(changes: AsyncIterator[set[str]]) -> set[str]:
-    return await asyncio.wait_for(anext(changes), WAIT_SECONDS)
+async def next_save(changes: AsyncIterator[Saved]) -> set[str]:
+    """The next files that were certainly written."""
+    async with asyncio.timeout(WAIT_SECONDS):
+        while (saved := await anext(changes)).suspected:
+            pass
+        return set(saved.paths)
 
 
-async def test_the_first_set_names_what_the_program_is_made_of(tmp_path: Path):
+async def test_first_everything_is_suspected_that_could_have_been_saved_before_anybody_looked(tmp_path: Path):
     files = project(tmp_path)
     files.loaded = frozenset([str(tmp_path / "main.py")])
     async with aclosing(saves(files)) as changes:
-        assert await next_save(changes) == {str(tmp_path / name) for name in ("main.py", "durable.toml", ".dev.vars")}
+        first = await anext(changes)
+
+    assert first == Saved(
+        frozenset(str(tmp_path / name) for name in ("main.py", "durable.toml", ".dev.vars")), suspected=True
+    )
 
 
 async def test_a_save_is_seen_however_the_editor_writes_it(tmp_path: Path):
     main = tmp_path / "main.py"
     main.write_text("x = 1")
     async with aclosing(saves(project(tmp_path))) as changes:
-        await next_save(changes)
+        await anext(changes)
 
         main.write_text("x = 2")
         assert await next_save(changes) == {str(main)}
@@ -150,14 +158,13 @@ async def test_a_save_is_seen_however_the_editor_writes_it(tmp_path: Path):
 
 
 async def test_a_file_in_a_new_folder_is_seen_and_the_folder_is_watched_from_then_on(tmp_path: Path):
-    files = project(tmp_path)
-    async with aclosing(saves(files)) as changes:
-        await next_save(changes)
+    async with aclosing(saves(project(tmp_path))) as changes:
+        await anext(changes)
 
         (tmp_path / "rooms").mkdir()
         (tmp_path / "rooms" / "chat.py").write_text("x = 1")
         assert str(tmp_path / "rooms" / "chat.py") in await next_save(changes)
-        while await next_save(changes) != set(map(str, files.config_files)):
+        while not (await anext(changes)).suspected:
             pass
 
         (tmp_path / "rooms" / "chat.py").write_text("x = 2")
@@ -167,10 +174,27 @@ async def test_a_file_in_a_new_folder_is_seen_and_the_folder_is_watched_from_the
 async def test_writes_to_the_state_directory_wake_nobody(tmp_path: Path):
     (tmp_path / ".durable").mkdir()
     async with aclosing(saves(project(tmp_path))) as changes:
-        await next_save(changes)
+        await anext(changes)
 
         for number in range(50):
             (tmp_path / ".durable" / f"{number}.py").write_text("x")
         (tmp_path / "main.py").write_text("x = 1")
 
         assert await next_save(changes) == {str(tmp_path / "main.py")}
+
+
+async def test_watching_ends_at_once_when_it_is_cancelled_at_any_moment(tmp_path: Path):
+    async def watch() -> None:
+        async with aclosing(saves(project(tmp_path))) as changes:
+            async for _ in changes:
+                pass
+
+    for turns in range(12):
+        watching = asyncio.ensure_future(watch())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        (tmp_path / "main.py").write_text(str(turns))
+
+        watching.cancel()
+
+        assert await asyncio.wait([watching], timeout=WAIT_SECONDS) == ({watching}, set())

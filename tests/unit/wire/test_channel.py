@@ -119,6 +119,15 @@ async def test_the_end_of_the_stream_is_told_once_after_everything_before_it() -
     assert ends.theirs.closed
 
 
+async def test_a_connection_that_is_reset_has_ended_like_any_other() -> None:
+    ends = Ends()
+    ends.ours.send(Begun([1]))
+    ends.ours.flush()
+    ends.raw.close()
+    await step(lambda: ends.closed)
+    assert ends.closed == [None]
+
+
 async def test_garbage_closes_the_channel_with_the_reason() -> None:
     ends = Ends()
     ends.raw.send(b"\x01\x00\x00\x00\xc1")

@@ -68,8 +68,10 @@ Pause = Callable[[asyncio.Event, float], Awaitable[None]]
 
 
 async def _pause(wake: asyncio.Event, seconds: float) -> None:
+    # Not wait_for: up to Python 3.11 it swallows a cancel that arrives as the event does, and stop() waits for ever.
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(wake.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await wake.wait()
 
 
 class AlarmScheduler:

@@ -180,6 +180,8 @@ SQL_STATEMENTS_CACHED_MAX: Final = 128
 """Compiled statements kept per open object, and the facts about them (ours)."""
 ALARM_MS_MAX: Final = 6_917_529_027_641
 """Latest alarm, in the year 2189: three quarters of the nanoseconds that fit in 63 bits (platform)."""
+CHECKPOINT_LOG_FRAMES: Final = 1024
+"""Pages of 4 KiB in a write-ahead log after which it is copied into its file: 4 MiB (ours)."""
 RELAXED_SYNC_SECONDS: Final = 1.0
 """How long a commit may wait for the disk with `durability = "relaxed"` (ours)."""
 SYNC_THREADS_MAX: Final = 16

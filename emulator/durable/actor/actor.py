@@ -10,8 +10,10 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any
 
+from durable import values
 from durable.actor.engine import Engine
-from durable.actor.events import Event
+from durable.actor.events import CallEvent, Event
+from durable.actor.handlers import find_method, is_awaitable, is_plain
 from durable.actor.input_gate import CriticalSection, InputGate
 from durable.actor.state import ActorState, accept_socket
 from durable.actor.turn import TurnDriver, actor_variable, section_variable
@@ -25,6 +27,11 @@ from durable.wire.messages import ActorKey, IndexPut, SocketClose
 
 Output = Callable[[int], None]
 """Lets one thing out, told the epoch it reveals; 0 when all of it is durable already."""
+
+_CALLS_INSIDE_CALLS_MAX = 16
+"""How deep calls may run inside one another on the stack before the next one gets a task: actors may go in circles."""
+
+_calls_inside_calls = 0
 
 _DELETE_ALL_DELETES_ALARM = "2026-02-24"
 """Compatibility date from which `delete_all` takes the alarm with it (platform flag `delete_all_deletes_alarm`)."""
@@ -56,6 +63,8 @@ class Actor:
         self._class = cls
         self._env = env
         self._events: set[Event] = set()
+        self._starting = 0
+        """Events whose task exists and has not run yet."""
         self._unsaid: list[Event] = []
         """Events whose answers are in the outbox: a failed commit takes them back."""
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -178,15 +187,63 @@ class Actor:
             self._events.discard(event)
             return
         event.begin(self)
+        if isinstance(event, CallEvent) and self._call_at_once(event):
+            return
+        self._start_task(event, event.run)
+
+    def _start_task(self, event: Event, run: Callable[[Actor], Awaitable[Any]]) -> None:
+        self._starting += 1
         task: asyncio.Task[Any] = asyncio.Task(
-            TurnDriver(self._run(event), self, None), loop=self.engine.loop, context=self._context.copy()
+            TurnDriver(self._run(event, run), self, None), loop=self.engine.loop, context=self._context.copy()
         )
         event.task = task
-        self.adopt(task)
+        self._tasks.add(task)
+        # Not in a `finally` of the coroutine: a task that is cancelled before its first step never enters it.
+        task.add_done_callback(partial(self._event_over, event))
 
-    async def _run(self, event: Event) -> None:
+    def _event_over(self, event: Event, task: asyncio.Task[Any]) -> None:
+        if not event.started:
+            self._starting -= 1
+        self._tasks.discard(task)
+        self._events.discard(event)
+        self.last_used = self.engine.clock.monotonic()
+
+    def _call_at_once(self, event: CallEvent) -> bool:
+        """Run a method that cannot suspend here and now, as a whole turn; False when it needs a task.
+
+        A task costs more than most methods. Order is kept: not while an earlier event has a task that has not run yet.
+        """
+        global _calls_inside_calls
+        if self._starting or self.in_turn or _calls_inside_calls >= _CALLS_INSIDE_CALLS_MAX:
+            return False
         try:
-            result = await event.run(self)
+            method = find_method(self, event.label)
+        except TypeError:
+            return False
+        if not is_plain(method):
+            return False
+        _calls_inside_calls += 1
+        self.in_turn = True
+        try:
+            result = self._context.copy().run(method, *event.args, **event.kwargs)
+            if is_awaitable(result):
+                self._start_task(event, lambda _: _copied(result))
+            else:
+                self._settle(event, values.copy(result), None)
+        except DurableObjectAbort:
+            pass
+        except BaseException as error:
+            self._settle(event, None, error)
+        finally:
+            self.end_turn()
+            _calls_inside_calls -= 1
+        return True
+
+    async def _run(self, event: Event, run: Callable[[Actor], Awaitable[Any]]) -> None:
+        self._starting -= 1
+        event.started = True
+        try:
+            result = await run(self)
         except DurableObjectAbort:
             pass
         except asyncio.CancelledError as error:
@@ -197,9 +254,6 @@ class Actor:
             self._settle(event, None, error)
         else:
             self._settle(event, result, None)
-        finally:
-            self._events.discard(event)
-            self.last_used = self.engine.clock.monotonic()
 
     def _settle(self, event: Event, result: Any, error: BaseException | None) -> None:
         self._events.discard(event)
@@ -419,6 +473,10 @@ class Actor:
     def accept_socket(self, ws: WebSocket, tags: list[str], *, hibernatable: bool) -> None:
         self.check_usable()
         accept_socket(self, ws, tags, hibernatable=hibernatable, number=self.engine.next_socket())
+
+
+async def _copied(result: Awaitable[Any]) -> Any:
+    return values.copy(await result)
 
 
 async def _call(callback: Callable[[], Any]) -> Any:

@@ -28,6 +28,10 @@ class Engine(Protocol):
         """The store's transaction was committed; returns the epoch that makes it durable."""
         ...
 
+    async def sync(self, store: ActorStore) -> None:
+        """Make every commit of the store durable now, whatever the durability; raises StorageError."""
+        ...
+
     def when_durable(self, epoch: int, callback: Callable[[], None]) -> None: ...
     def index_put(self, key: ActorKey, alarm_ms: int | None, done: Callable[[str], None]) -> None:
         """Have the index say this before the commit; `done("")` when that is durable, else with the reason."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -27,11 +26,12 @@ Settle = Callable[["Actor", Any, BaseException | None], None]
 class Event:
     """One delivery. `settled` events are over: their answer is out, or nobody wants it any more."""
 
-    __slots__ = ("settled", "task")
+    __slots__ = ("settled", "started", "task")
     label = "event"
 
     def __init__(self) -> None:
         self.settled = False
+        self.started = False
         self.task: asyncio.Task[Any] | None = None
 
     def begin(self, actor: Actor) -> None:
@@ -66,10 +66,7 @@ class CallEvent(Event):
         self.settle = settle
 
     async def run(self, actor: Actor) -> Any:
-        result = find_method(actor, self.label)(*self.args, **self.kwargs)
-        if inspect.isawaitable(result):
-            result = await result
-        return values.copy(result)
+        return values.copy(await maybe_await(find_method(actor, self.label)(*self.args, **self.kwargs)))
 
     def succeed(self, actor: Actor, result: Any) -> None:
         self.settle(actor, result, None)

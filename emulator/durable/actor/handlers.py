@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from durable.sdk.aliases import CAMEL_TO_SNAKE
@@ -10,6 +11,8 @@ from durable.sdk.object import DurableObject
 
 if TYPE_CHECKING:
     from durable.actor.actor import Actor
+
+_SUSPENDABLE = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 
 def find_method(actor: Actor, name: str) -> Any:
@@ -25,9 +28,20 @@ def find_method(actor: Actor, name: str) -> Any:
     raise TypeError(f'The RPC receiver does not implement the method "{name}": {cls.__name__} has no such method.')
 
 
+def is_awaitable(value: Any) -> bool:
+    """As `inspect.isawaitable`, which takes a microsecond to say no."""
+    return hasattr(type(value), "__await__") or (isinstance(value, GeneratorType) and inspect.isawaitable(value))
+
+
+def is_plain(method: Any) -> bool:
+    """Whether calling `method` runs it, rather than making a coroutine or a generator of it."""
+    code = getattr(getattr(method, "__func__", None), "__code__", None)
+    return code is not None and not code.co_flags & _SUSPENDABLE
+
+
 async def maybe_await(result: Any) -> Any:
     """The value of a handler that may be sync or async."""
-    return await result if inspect.isawaitable(result) else result
+    return await result if is_awaitable(result) else result
 
 
 def call_relaxed(handler: Any, *args: Any) -> Any:

@@ -159,7 +159,14 @@ class ActorStorage(DurableObjectStorage):
         return _NOTHING
 
     def sync(self) -> Awaitable[None]:
-        return self._actor.wait_durable()
+        actor = self._actor
+
+        async def sync() -> None:
+            # The turn that asked ends first: what it wrote is then committed and is part of what is waited for.
+            await actor.wait_durable()
+            await actor.engine.sync(actor.usable_store())
+
+        return sync()
 
 
 def _listed(actor: Actor, options: Mapping[str, Any] | None, more: Mapping[str, Any]) -> dict[str, Any]:

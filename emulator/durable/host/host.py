@@ -20,6 +20,7 @@ from durable.clock import Clock, SystemClock
 from durable.errors import ActorResetError, DataCloneError, StorageError
 from durable.host.actor_runtime import ActorRuntime
 from durable.host.bodies import ChannelBodies
+from durable.host.checkpoints import Checkpoints
 from durable.host.env import Env
 from durable.host.inspection import inspect
 from durable.host.loader import Project, preimport
@@ -68,6 +69,7 @@ class Host:
         self._index_asked: dict[int, Callable[[str], None]] = {}
         self._index_asks = 0
         self._remote_events: dict[int, Event] = {}
+        self._checkpoints = Checkpoints(self)
         self._background: set[asyncio.Task[Any]] = set()
         self._handlers: dict[type, Callable[[Any], None]] = self._handler_table()
         loop.set_task_factory(task_factory)
@@ -288,7 +290,13 @@ class Host:
 
     def commit(self, store: ActorStore) -> int:
         assert self._epochs is not None
-        return self._epochs.commit(store.database)
+        epoch = self._epochs.commit(store.database)
+        self._checkpoints.consider(store)
+        return epoch
+
+    async def sync(self, store: ActorStore) -> None:
+        if self._epochs is not None and store.exists:
+            await self._epochs.sync(store.database)
 
     def when_durable(self, epoch: int, callback: Callable[[], None]) -> None:
         if epoch == 0 or self._epochs is None:

@@ -1,0 +1,47 @@
+"""Keeping write-ahead logs short: a checkpoint runs in a thread, between turns, while its actor's gate is shut.
+
+SQLite's own checkpoint would run inside a COMMIT, on the loop's thread, and every actor of the host would wait for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from durable.limits import CHECKPOINT_LOG_FRAMES
+from durable.storage.actor_store import ActorStore
+
+if TYPE_CHECKING:
+    from durable.host.host import Host
+
+_POLL_SECONDS = 0.001
+"""How often an actor with an open transaction is looked at again; rare, so no turn pays for telling."""
+
+
+class Checkpoints:
+    """At most one per file at a time."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._running: set[ActorStore] = set()
+
+    def consider(self, store: ActorStore) -> None:
+        """Call after a commit."""
+        if store.database.log_frames >= CHECKPOINT_LOG_FRAMES and store not in self._running:
+            self._running.add(store)
+            self._host.background(self._run(store))
+
+    async def _run(self, store: ActorStore) -> None:
+        try:
+            actor = self._host.registry.live(store.path.stem)
+            while actor is not None and not actor.is_between_turns:  # noqa: ASYNC110
+                await asyncio.sleep(_POLL_SECONDS)
+            if actor is None or actor.broken is not None:
+                return
+            actor.hold()
+            try:
+                await self._host.loop.run_in_executor(None, store.checkpoint)
+            finally:
+                actor.release()
+        finally:
+            self._running.discard(store)

@@ -161,15 +161,14 @@ def shown_path(path: str | Path) -> str:
 def render_failure(failure: ErrorReport, ink: Ink, *, request: str = "", verbose: bool = False) -> str:
     """A failure of user code: where, the exception, then the user's frames from the raising line outwards.
 
-    error in ChatRoom "a" .fetch, GET /room/a
+    error in ChatRoom "a".fetch, GET /room/a
       ValueError: no such room
       main.py:17 in find
           raise ValueError("no such room")
       + 4 frames of packages and the engine
     """
-    label = printable(failure.label) or "the worker"
-    method = f" .{printable(failure.method)}" if failure.method else ""
-    heading = f"error in {label}{method}" + (f", {printable(request, length_max=200)}" if request else "")
+    place = printable(".".join(part for part in (failure.label, failure.method) if part)) or "the program"
+    heading = f"error in {place}" + (f", {printable(request, length_max=200)}" if request else "")
     message = printable(failure.message, keep="\n", length_max=MESSAGE_CHARACTERS_MAX).rstrip()
     exception = failure.type + (f": {message}" if message else "")
     lines = [ink.paint(heading, "red", "bold")]

@@ -102,9 +102,8 @@ def _printable(text: str) -> bytes:
 
 
 def _place(report: ErrorReport) -> str:
-    if report.label and report.method:
-        return f"in {report.label}, {report.method}()"
-    return f"in {report.label or report.method + '()'}" if report.label or report.method else ""
+    place = ".".join(part for part in (report.label, report.method) if part)
+    return f"in {place}" if place else ""
 
 
 def _page(report: ErrorReport) -> str:

@@ -136,7 +136,7 @@ class Host:
         try:
             project.load()
         except BaseException as error:
-            self.send(wire.LoadFailed(self.report(error, project.main, "import"), project.hashes))
+            self.send(wire.LoadFailed(self.report(error, "", "import"), project.hashes))
             return
         classes = project.classes()
         actors = {name: cls for name, cls in classes.items() if issubclass(cls, DurableObject)}

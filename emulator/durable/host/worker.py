@@ -33,7 +33,7 @@ class WorkerContext(ExecutionContext):
             try:
                 await work
             except Exception as error:
-                self._host.log_failure(error, "worker", "wait_until")
+                self._host.log_failure(error, "Default", "wait_until")
 
         self._host.background(wait())
 
@@ -95,7 +95,7 @@ class Worker:
         except asyncio.CancelledError:
             raise
         except BaseException as error:
-            report = host.report(error, "worker", "fetch")
+            report = host.report(error, "Default", "fetch")
             status = 503 if "overloaded" in report.flags else 500
             host.send(Failed(message.id, 0, report, status, served_by[-1] if served_by else None))
         finally:

@@ -138,7 +138,7 @@ REPORT = ErrorReport(
 
 def test_a_failure_of_user_code_shows_the_raising_line_first_and_only_their_frames() -> None:
     assert render_failure(REPORT, PLAIN, request="GET /room/a") == (
-        'error in ChatRoom "a" .fetch, GET /room/a\n'
+        'error in ChatRoom "a".fetch, GET /room/a\n'
         "  ValueError: no such room\n"
         "  /p/main.py:17 in find\n"
         '      raise ValueError("no such room")\n'
@@ -157,7 +157,7 @@ def test_verbose_shows_every_frame() -> None:
 def test_a_failure_without_frames_of_the_users_shows_the_others() -> None:
     report = ErrorReport("KeyError", "'x'", frames=[Frame("/venv/lib/thing.py", 7, "wrap", "call()", False)])
     assert render_failure(report, PLAIN) == (
-        "error in the worker\n  KeyError: 'x'\n  /venv/lib/thing.py:7 in wrap\n      call()"
+        "error in the program\n  KeyError: 'x'\n  /venv/lib/thing.py:7 in wrap\n      call()"
     )
 
 

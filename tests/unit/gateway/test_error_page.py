@@ -44,7 +44,7 @@ def test_the_page_shows_the_users_innermost_frame_first_and_folds_the_rest():
     assert page.startswith("<!doctype html>")
     assert page.index("helper") < page.index("return self.helper()") < page.index("<details>") < page.index("engine.py")
     assert "1 frame of packages and the engine" in page
-    assert "in ChatRoom &quot;general&quot;, fetch()" in page
+    assert "in ChatRoom &quot;general&quot;.fetch" in page
 
 
 def test_the_page_escapes_everything_and_loads_nothing():
@@ -84,7 +84,7 @@ def test_text_is_the_traceback_and_where_it_happened():
     text = failure("text", REPORT).decode()
 
     assert text.startswith("Traceback (most recent call last):\n")
-    assert text.endswith('ValueError: <b>no & yes</b>\n\nin ChatRoom "general", fetch()\n')
+    assert text.endswith('ValueError: <b>no & yes</b>\n\nin ChatRoom "general".fetch\n')
 
 
 def test_text_without_a_traceback_is_made_of_the_frames():

@@ -21,7 +21,8 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 .PHONY: demo check format bench clean
 
 demo: $(VENV)/.stamp-run
-	@test -f $(DEMO)/durable.toml || $(BIN)/durable init $(DEMO) --template chat
+	@test -f $(DEMO)/durable.toml || $(BIN)/durable init $(DEMO) --template chat 2>$(VENV)/init.log || { cat $(VENV)/init.log; exit 1; }
+	@echo "the chat's code is in $(DEMO)/: edit it while it runs"
 	@cd $(DEMO) && exec ../$(BIN)/durable dev --port $(PORT)
 
 check: $(VENV)/.stamp-dev

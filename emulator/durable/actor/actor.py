@@ -8,6 +8,7 @@ import contextvars
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
+from threading import get_ident
 from typing import Any
 
 from durable import values
@@ -23,7 +24,8 @@ from durable.sdk.aliases import find_handler
 from durable.sdk.runtime import runtime_variable
 from durable.sdk.websocket import WebSocket
 from durable.storage.actor_store import ActorStore
-from durable.wire.messages import ActorKey, IndexPut, SocketClose
+from durable.storage.database import Database
+from durable.wire.messages import ActorKey, IndexPut, SetAutoResponse, SocketClose
 
 Output = Callable[[int], None]
 """Lets one thing out, told the epoch it reveals; 0 when all of it is durable already."""
@@ -54,6 +56,8 @@ class Actor:
 
         self.in_turn = False
         self.dirty = False
+        self.held = False
+        """A tool's thread is using the connection."""
         self.transactions = 0
         self.outbox: list[Output] = []
         self.epoch = 0
@@ -70,6 +74,8 @@ class Actor:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._indexed_alarm: int | None = None
         self._alarm_epoch = 0
+        self._written: Database | None = None
+        self._thread = get_ident()
         self._context = contextvars.copy_context()
         self._context.run(actor_variable.set, self)
         self._context.run(section_variable.set, None)
@@ -79,14 +85,15 @@ class Actor:
     def construct(self) -> None:
         """Run the user's `__init__` as a turn of its own. A failure resets the actor; the next event tries again."""
         state = ActorState(self)
-        instance: Any = self._class.__new__(self._class)
-        instance.ctx, instance.env = state, self._env
-        if self.store.exists:
-            self._indexed_alarm = self.store.alarm.get()
         self.in_turn = True
         try:
+            if self.store.exists:
+                self._indexed_alarm = self.store.alarm.get()
+            instance: Any = self._class.__new__(self._class)
+            instance.ctx, instance.env = state, self._env
             self._context.run(instance.__init__, state, self._env)
-        except DurableObjectAbort:
+        except DurableObjectAbort as error:
+            self.reset(aborted(error))
             return
         except BaseException as error:
             # SystemExit and KeyboardInterrupt too: a user's constructor does not end the host.
@@ -94,37 +101,67 @@ class Actor:
                 error.durable_object_reset = True  # type: ignore[attr-defined]
             self.reset(error)
             return
-        self.instance = instance
-        self.end_turn()
+        if self.broken is None:
+            self.instance = instance
+            self.end_turn()
 
     def reset(self, error: BaseException) -> None:
         """Throw this activation away: its open turn is rolled back, everyone who waits for it gets `error`."""
         if self.broken is not None:
             return
-        self.broken = error
-        self.in_turn = False
-        self.dirty = False
-        self.outbox.clear()
-        self.transactions = 0
-        self.gate.committing = 0
-        self.store.rollback()
-        for record in self.engine.sockets.of(self.key.id):
-            self.engine.sockets.forget(record)
+        self._break(error)
+        sockets = self.engine.sockets
+        for record in sockets.of(self.key.id):
+            sockets.forget(record)
             self.engine.send(SocketClose(record.socket, 1006, "", 0))
+        if sockets.auto_response(self.key.id) is not None:
+            sockets.set_auto_response(self.key.id, None)
+            self.engine.send(SetAutoResponse(self.key, None, None, 0))
         self.engine.actor_gone(self)
         unsaid, self._unsaid = self._unsaid, []
         for event in unsaid:
             event.settled = False
         for event in [*unsaid, *self._events]:
             self._settle(event, None, error)
-        current = asyncio.current_task(self.engine.loop)
+        self._stop_tasks()
+
+    def shut(self) -> None:
+        """The host ends: none of the actor's code goes on, its open turn is lost, its sockets stay with the gateway."""
+        if self.broken is None:
+            self._break(ActorResetError("Durable Object reset because its code was updated."))
+            # Nobody is answered: the gateway knows best what to tell who still waits.
+            for event in [*self._unsaid, *self._events]:
+                event.settled = True
+            self._stop_tasks()
+
+    def _break(self, error: BaseException) -> None:
+        self.broken = error
+        self.in_turn = False
+        self.dirty = False
+        self.outbox.clear()
+        self.transactions = 0
+        self.gate.committing = 0
+        if not self.held:
+            self.store.rollback()
+
+    def _stop_tasks(self) -> None:
+        loop = self.engine.loop
+        current = asyncio.current_task(loop)
         for task in list(self._tasks):
-            if task is not current:
+            if task is current:
+                # It is being stepped: it ends by itself now, or is cancelled where it waits next.
+                loop.call_soon(task.cancel)
+            else:
                 task.cancel()
         self.gate.open_for_good()
 
     def check_usable(self) -> None:
-        """Raises what broke the actor, for code that outlived it."""
+        """Raises what broke the actor, for code that outlived it, and in a thread other than the actor's."""
+        if get_ident() != self._thread:
+            raise ActorError(
+                "ctx, web sockets and stubs belong to the thread that runs the actor. Give asyncio.to_thread() only "
+                "the computation, and use its result after the await"
+            )
         if self.broken is not None:
             raise ActorResetError(str(self.broken)) from self.broken
 
@@ -162,6 +199,9 @@ class Actor:
     def deliver(self, event: Event) -> None:
         """Start the event, or queue it behind the gate. Never raises: failures are the event's answer."""
         self.last_used = self.engine.clock.monotonic()
+        if event.settled:
+            return
+        event.actor = self
         if self.gate.waiting >= MAILBOX_EVENTS_MAX:
             event.settled = True
             event.fail(self, OverloadedError("Durable Object is overloaded. Too many requests queued."))
@@ -173,6 +213,10 @@ class Actor:
             self._settle(event, None, self.broken)
             return
         self.gate.when_admitted(None, partial(self._begin, event))
+
+    def forget(self, event: Event) -> None:
+        """Nobody waits for the event any more; one that was cancelled before its first step ends without a trace."""
+        self._events.discard(event)
 
     def withdraw_waiting(self, kinds: tuple[type[Event], ...]) -> list[Event]:
         """Events of these kinds that were delivered but have not begun; they are forgotten here."""
@@ -244,8 +288,8 @@ class Actor:
         event.started = True
         try:
             result = await run(self)
-        except DurableObjectAbort:
-            pass
+        except DurableObjectAbort as error:
+            self.reset(aborted(error))
         except asyncio.CancelledError as error:
             if not event.settled and self.broken is None:
                 self._settle(event, None, error)
@@ -261,8 +305,15 @@ class Actor:
             return
         event.settled = True
         if error is None:
-            event.succeed(self, result)
-        else:
+            try:
+                event.succeed(self, result)
+            except Exception as refused:
+                # A result that cannot be handed over, such as a response that was used up before.
+                error = refused
+        if error is not None:
+            if isinstance(error, StorageError) and error.critical:
+                # Storage refuses everything until a reset; the end of the turn looks at it and resets.
+                self.dirty = True
             event.fail(self, error)
         if self.outbox:
             self._unsaid.append(event)
@@ -345,14 +396,15 @@ class Actor:
             return
         self.dirty = False
         self.epoch = epoch = self.engine.commit(store)
+        self._written = store.database
         if alarm != self._indexed_alarm:
             self._alarm_epoch = epoch
-            self.engine.when_durable(epoch, partial(self._index_later_alarm, epoch, alarm))
+            self.when_durable(epoch, partial(self._index_later_alarm, epoch, alarm))
         self._let_out()
 
     def _index_later_alarm(self, epoch: int, alarm: int | None) -> None:
-        # A newer change of the alarm speaks for itself; an older one must not overwrite it.
-        if epoch == self._alarm_epoch and alarm != self._indexed_alarm:
+        # A newer change of the alarm speaks for itself, the next activation's too; an older one must not overwrite it.
+        if epoch == self._alarm_epoch and alarm != self._indexed_alarm and self.store.alarm.now == alarm:
             self._indexed_alarm = alarm
             self.engine.send(IndexPut(0, self.key, alarm))
 
@@ -361,7 +413,11 @@ class Actor:
         self._unsaid.clear()
         epoch = self._revealed()
         for output in outbox:
-            output(epoch)
+            try:
+                output(epoch)
+            except Exception as error:
+                # A bug of ours in one output must not swallow the others.
+                self.engine.log_failure(error, self.label, "output")
 
     def _revealed(self) -> int:
         return self.epoch if self.epoch > self.engine.durable_epoch else 0
@@ -372,27 +428,52 @@ class Actor:
         return not (self.in_turn or self.dirty or self.transactions or self.gate.committing)
 
     def hold(self) -> None:
-        """Keep every turn out while a tool uses the actor's connection; only between turns."""
+        """Keep every turn out while a tool's thread uses the actor's connection; only between turns."""
+        self.held = True
         self.gate.begin_commit()
 
-    def release(self) -> None:
+    def release(self, epoch: int) -> None:
+        """Let turns in again; `epoch` is that of what the tool wrote."""
+        self.held = False
+        self.epoch = max(self.epoch, epoch)
         if self.broken is None:
             self.gate.end_commit()
             self.end_turn()
+        else:
+            self.store.rollback()
 
     def committed_alarm(self) -> int | None:
         """The alarm's row as it stands after a reset."""
         return self.store.alarm.get() if self.store.exists else None
 
+    def when_durable(
+        self, epoch: int, then: Callable[[], None], lost: Callable[[BaseException], None] | None = None
+    ) -> None:
+        """Call `then` once `epoch` is on disk; `lost` instead when the disk refused this actor's part of it."""
+        if epoch == 0:
+            then()
+            return
+        written = self._written
+
+        def over() -> None:
+            failure = written.sync_error if written is not None else None
+            if failure is None:
+                then()
+            elif lost is not None:
+                lost(failure)
+
+        self.engine.when_durable(epoch, over)
+
     def wait_durable(self) -> Awaitable[None]:
-        """A future that is done when everything written so far is on disk."""
+        """A future that is done when everything written so far is on disk; inside a transaction, everything before."""
+        self.check_usable()
         future: asyncio.Future[None] = self.engine.loop.create_future()
 
         def done() -> None:
             if not future.done():
                 future.set_result(None)
 
-        self.emit(lambda epoch: self.engine.when_durable(epoch, done))
+        self.emit_request(lambda epoch: self.when_durable(epoch, done, lambda error: future.cancel() and None))
         return future
 
     # --- critical sections ------------------------------------------------------------------------------------
@@ -482,6 +563,11 @@ async def _copied(result: Awaitable[Any]) -> Any:
 async def _call(callback: Callable[[], Any]) -> Any:
     result = callback()
     return await result if inspect.isawaitable(result) else result
+
+
+def aborted(error: DurableObjectAbort) -> ActorResetError:
+    """What the callers of an actor see that ended itself."""
+    return ActorResetError(str(error) or "Application called abort() to reset Durable Object.")
 
 
 def _quoted(key: ActorKey) -> str:

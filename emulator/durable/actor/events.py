@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from durable import values
 from durable.actor.handlers import call_relaxed, find_method, maybe_await
 from durable.actor.socket_delivery import deliver
-from durable.errors import ActorResetError
+from durable.errors import ActorResetError, StorageError
 from durable.limits import ALARM_HANDLER_SECONDS
 from durable.sdk.alarm import AlarmInfo
 from durable.sdk.aliases import find_handler
@@ -49,6 +49,8 @@ class Event:
     def cancel(self) -> None:
         """Nobody waits for this event any more; a turn that runs is finished first."""
         self.settled = True
+        if self.actor is not None:
+            self.actor.forget(self)
         if self.task is not None:
             self.task.cancel()
 
@@ -90,7 +92,7 @@ class FetchEvent(Event):
         handler = find_handler(actor.instance, "fetch")
         if handler is None:
             raise TypeError(f"{type(actor.instance).__name__} has no fetch() method")
-        response = await maybe_await(handler(self.request))
+        response = await maybe_await(call_relaxed(handler, self.request))
         if not isinstance(response, Response):
             raise TypeError(f"fetch() must return a Response, got {type(response).__name__}")
         return response
@@ -105,17 +107,19 @@ class FetchEvent(Event):
 class AlarmEvent(Event):
     """A due alarm. The actor's own row decides whether it really is (`AlarmReply` names the outcomes)."""
 
-    __slots__ = ("due",)
+    __slots__ = ("due", "row")
     label = "alarm"
 
     def __init__(self, due: AlarmDue) -> None:
         super().__init__()
         self.due = due
+        self.row: int | None = due.scheduled_ms
+        """What the actor's row said when the run began."""
 
     async def run(self, actor: Actor) -> Any:
         due = self.due
         actor.alarm_touched = False
-        row = actor.store.alarm.get() if actor.store.exists else None
+        self.row = row = actor.store.alarm.get() if actor.store.exists else None
         if row is None or row > actor.engine.clock.wall_ms():
             return "stale"
         handler = find_handler(actor.instance, "alarm")
@@ -142,7 +146,14 @@ class AlarmEvent(Event):
     def _reply(self, actor: Actor, outcome: str) -> None:
         due, replaced = self.due, actor.alarm_touched and outcome == "failed"
         actor.alarm_running = False
-        row = actor.committed_alarm() if actor.broken is not None else actor.store.alarm.get()
+        try:
+            row = actor.committed_alarm() if actor.broken is not None else actor.store.alarm.get()
+        except StorageError:
+            # The reset that this leads to brings the last commit back.
+            row, replaced = self.row, False
+        if actor.broken is not None:
+            # The reset may have undone what the handler did to the alarm.
+            replaced = replaced and row != self.row
         actor.emit(lambda epoch: actor.engine.send(AlarmReply(due.id, epoch, outcome, row, replaced)))
 
 

@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 
 from durable import values
 from durable.errors import ActorError, DataCloneError
@@ -102,7 +103,8 @@ def _same_type(report: ErrorReport) -> BaseException | None:
 
 def _encoded_args(error: BaseException) -> bytes:
     attributes = {name: value for name, value in vars(error).items() if not name.startswith("_") and name not in FLAGS}
-    for candidate in ((error.args, attributes), (error.args, {})):
+    nothing: dict[str, Any] = {}
+    for candidate in ((error.args, attributes), (error.args, nothing)):
         with contextlib.suppress(DataCloneError):
             return values.encode(candidate)
     return b""

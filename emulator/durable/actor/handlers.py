@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from types import GeneratorType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from durable.sdk.aliases import CAMEL_TO_SNAKE
 from durable.sdk.object import DurableObject
@@ -17,10 +16,10 @@ _SUSPENDABLE = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GE
 
 def find_method(actor: Actor, name: str) -> Any:
     """The method `name` of the actor's class, in either spelling; TypeError when there is none."""
-    cls = type(actor.instance)
+    cls: Any = actor.instance.__class__
     for spelling in (name, CAMEL_TO_SNAKE.get(name, name)):
         # Only what the class defines is callable, as on the platform: never what an instance happens to hold.
-        if hasattr(cls, spelling) and not hasattr(DurableObject, spelling):
+        if not spelling.startswith("_") and hasattr(cls, spelling) and not hasattr(DurableObject, spelling):
             method = getattr(actor.instance, spelling)
             if callable(method):
                 return method
@@ -30,7 +29,7 @@ def find_method(actor: Actor, name: str) -> Any:
 
 def is_awaitable(value: Any) -> bool:
     """As `inspect.isawaitable`, which takes a microsecond to say no."""
-    return hasattr(type(value), "__await__") or (isinstance(value, GeneratorType) and inspect.isawaitable(value))
+    return hasattr(value, "__await__") or (inspect.isgenerator(value) and inspect.isawaitable(cast("Any", value)))
 
 
 def is_plain(method: Any) -> bool:
@@ -47,7 +46,20 @@ async def maybe_await(result: Any) -> Any:
 def call_relaxed(handler: Any, *args: Any) -> Any:
     """Call with as many of `args` as the handler takes: surplus parameters may be left out."""
     code = getattr(getattr(handler, "__func__", handler), "__code__", None)
-    if code is None or code.co_flags & inspect.CO_VARARGS:
+    if code is None:
+        return handler(*args[: _positional(handler)])
+    if code.co_flags & inspect.CO_VARARGS:
         return handler(*args)
     takes = code.co_argcount - (1 if hasattr(handler, "__self__") else 0)
     return handler(*args[:takes])
+
+
+def _positional(handler: Any) -> int | None:
+    """How many arguments a callable that is no plain function takes by position; None for any number."""
+    try:
+        parameters = inspect.signature(handler).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
+        return None
+    return sum(parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD) for parameter in parameters)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from durable.actor.handlers import call_relaxed, maybe_await
 from durable.actor.sockets import SocketRecord, web_socket_of
 from durable.sdk.aliases import find_handler
-from durable.sdk.websocket import CLOSED, CLOSING, WebSocket
+from durable.sdk.websocket import CLOSED, CLOSING, WebSocket, is_close_code
 from durable.sdk.websocket import SocketEvent as ListenerEvent
 from durable.wire.messages import SocketClosed, SocketFailed, SocketMessage
 
@@ -63,5 +63,7 @@ def _answer_close(socket: WebSocket, message: SocketClosed | SocketFailed) -> No
         return
     if message.code == _NO_STATUS:
         socket.close()
-    else:
+    elif is_close_code(message.code):
         socket.close(message.code, message.reason)
+    else:
+        socket.close(1000)

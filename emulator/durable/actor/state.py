@@ -63,6 +63,7 @@ class ActorState(DurableObjectState):
 
     def set_web_socket_auto_response(self, pair: WebSocketRequestResponsePair | None = None) -> None:
         actor = self._actor
+        actor.check_usable()
         request, response = (None, None) if pair is None else (pair.request, pair.response)
         actor.engine.sockets.set_auto_response(actor.key.id, pair)
         actor.emit(lambda epoch: actor.engine.send(SetAutoResponse(actor.key, request, response, epoch)))
@@ -76,6 +77,8 @@ class ActorState(DurableObjectState):
 
     def abort(self, reason: str | None = None) -> NoReturn:
         text = reason or "Application called abort() to reset Durable Object."
+        if self._actor.broken is None:
+            self._actor.check_usable()
         self._actor.reset(ActorResetError(text))
         raise DurableObjectAbort(text)
 

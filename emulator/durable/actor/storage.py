@@ -52,6 +52,8 @@ class ActorSql(SqlStorage):
 
     @property
     def database_size(self) -> int:
+        if self._actor.broken is not None:
+            self._actor.check_usable()
         return self._sql.database_size
 
 
@@ -107,6 +109,8 @@ class ActorStorage(DurableObjectStorage):
         if actor.transactions:
             raise StorageError("Cannot call deleteAll() within a transaction")
         store.delete_all(keep_alarm=actor.keeps_alarm_on_delete_all)
+        if not actor.keeps_alarm_on_delete_all:
+            actor.alarm_touched = True
         return _NOTHING
 
     def transaction(self, callback: Callable[[Any], Awaitable[T] | T]) -> Awaitable[T]:
@@ -114,11 +118,13 @@ class ActorStorage(DurableObjectStorage):
 
         async def work() -> Any:
             name = actor.begin_transaction()
+            touched = actor.alarm_touched
             try:
                 result = callback(self)
                 if inspect.isawaitable(result):
                     result = await result
             except BaseException:
+                actor.alarm_touched = touched
                 actor.end_transaction(name, keep=False)
                 raise
             actor.end_transaction(name, keep=True)
@@ -129,9 +135,11 @@ class ActorStorage(DurableObjectStorage):
     def transaction_sync(self, callback: Callable[[], T]) -> T:
         store = self._actor.usable_store()
         name = store.savepoint()
+        touched = self._actor.alarm_touched
         try:
             result = callback()
         except BaseException:
+            self._actor.alarm_touched = touched
             if self._actor.broken is None:
                 store.rollback_to(name)
             raise

@@ -13,12 +13,17 @@ from collections.abc import Coroutine, Generator
 from contextvars import Context, ContextVar
 from typing import TYPE_CHECKING, Any
 
+from durable.errors import ActorError, ActorResetError, DurableObjectAbort
+
 if TYPE_CHECKING:
     from durable.actor.actor import Actor
     from durable.actor.input_gate import CriticalSection
 
 actor_variable: ContextVar[Actor | None] = ContextVar("durable_actor", default=None)
 section_variable: ContextVar[CriticalSection | None] = ContextVar("durable_section", default=None)
+
+
+_ENDS = (DurableObjectAbort, SystemExit, KeyboardInterrupt)
 
 
 class TurnDriver(Coroutine[Any, Any, Any]):
@@ -46,6 +51,8 @@ class TurnDriver(Coroutine[Any, Any, Any]):
         actor.in_turn = True
         try:
             return self._coroutine.send(value)
+        except _ENDS as error:
+            raise self._ended_by(error) from error
         finally:
             actor.end_turn()
 
@@ -64,8 +71,17 @@ class TurnDriver(Coroutine[Any, Any, Any]):
         self._actor.in_turn = True
         try:
             return self._coroutine.throw(error)
+        except _ENDS as end:
+            raise self._ended_by(end) from end
         finally:
             self._actor.end_turn()
+
+    def _ended_by(self, error: BaseException) -> BaseException:
+        """What the task ends with instead: asyncio would let SystemExit and KeyboardInterrupt end the whole host."""
+        if isinstance(error, DurableObjectAbort):
+            self._actor.reset(ActorResetError(str(error) or "Application called abort() to reset Durable Object."))
+            return asyncio.CancelledError()
+        return ActorError(f"{type(error).__name__} in a task of {self._actor.label}: {error}")
 
     def _end(self) -> None:
         """A broken actor's code never resumes: only its `finally` blocks run, and storage refuses them."""
@@ -98,6 +114,10 @@ def task_factory(
         section = context.get(section_variable)
     if actor is None:
         return asyncio.Task(coroutine, loop=loop, context=context, **options)
+    if not asyncio.iscoroutine(coroutine):
+        raise TypeError(f"a coroutine was expected, got {coroutine!r}")
+    # Started eagerly it would be a turn inside a turn.
+    options.pop("eager_start", None)
     task: asyncio.Task[Any] = asyncio.Task(TurnDriver(coroutine, actor, section), loop=loop, context=context, **options)
     actor.adopt(task)
     return task

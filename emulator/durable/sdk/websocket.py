@@ -6,13 +6,18 @@ import copy
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-from durable.limits import AUTO_RESPONSE_BYTES_MAX, SOCKET_CLOSE_REASON_BYTES_MAX
+from durable.limits import AUTO_RESPONSE_BYTES_MAX, SOCKET_CLOSE_REASON_BYTES_MAX, SOCKET_MESSAGE_BYTES_MAX
 from durable.sdk.aliases import CamelCase
 
 CONNECTING, OPEN, CLOSING, CLOSED = 0, 1, 2, 3
 
 _RESERVED_CLOSE_CODES = frozenset({1004, 1005, 1006, 1015})
 """Codes that RFC 6455 §7.4 reserves for reports and forbids in a close frame."""
+
+
+def is_close_code(code: int) -> bool:
+    """Whether a close frame may carry this code."""
+    return 1000 <= code <= 4999 and code not in _RESERVED_CLOSE_CODES
 
 
 class SocketLink(Protocol):
@@ -72,7 +77,11 @@ class WebSocket(CamelCase):
             )
         if self._close_sent:
             raise TypeError("Can't call WebSocket send() after close().")
+        if len(message) > SOCKET_MESSAGE_BYTES_MAX:
+            raise ValueError(f"a WebSocket message is at most {SOCKET_MESSAGE_BYTES_MAX} bytes, got {len(message)}")
         if isinstance(message, str):
+            if not message.isascii():
+                _check_text(message)
             self.link.send(message, None)
         elif isinstance(message, (bytes, bytearray, memoryview)):
             self.link.send(None, bytes(message))
@@ -84,7 +93,7 @@ class WebSocket(CamelCase):
         if code is None:
             if reason:
                 raise ValueError("If you specify a WebSocket close reason, you must also specify a code.")
-        elif not 1000 <= code <= 4999 or code in _RESERVED_CLOSE_CODES:
+        elif not is_close_code(code):
             raise ValueError(f"Invalid WebSocket close code: {code}.")
         if reason and len(reason.encode()) > SOCKET_CLOSE_REASON_BYTES_MAX:
             raise ValueError(
@@ -132,6 +141,17 @@ class WebSocket(CamelCase):
         if self._attachment is not None:
             link.save_attachment(self._attachment)
             self._attachment = None
+
+
+def _check_text(message: str) -> None:
+    try:
+        size = len(message.encode())
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"a WebSocket message must be valid Unicode; it has a lone surrogate at index {error.start}"
+        ) from None
+    if size > SOCKET_MESSAGE_BYTES_MAX:
+        raise ValueError(f"a WebSocket message is at most {SOCKET_MESSAGE_BYTES_MAX} bytes, got {size}")
 
 
 def _accept_in_memory(socket: WebSocket) -> None:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 import os
 import random
 import secrets
 import socket
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -25,14 +24,14 @@ from durable import __version__
 from durable import config as configuration
 from durable.clock import SystemClock
 from durable.config import Config
-from durable.errors import LoadFailedError, UserInputError
+from durable.errors import LoadFailedError
 from durable.gateway.alarm_scheduler import AlarmScheduler
 from durable.gateway.events import Event, HostLog, UserCodeFailed
 from durable.gateway.index_writer import IndexWriter
 from durable.gateway.link import HostLink
 from durable.gateway.relay import Relay
 from durable.gateway.router import Router
-from durable.storage.layout import FILE_MODE, StateLayout, make_folder
+from durable.storage.layout import StateLayout
 from durable.storage.lock import StateLock
 from durable.storage.migration_plan import DeleteClass, MigrationPlan
 from durable.storage.state_db import StateDatabase
@@ -40,6 +39,7 @@ from durable.supervisor.events import RestartNeeded
 from durable.supervisor.preparation import Preparation
 from durable.supervisor.process import HostProcess
 from durable.supervisor.program import Program
+from durable.supervisor.run_file import RunFile
 from durable.supervisor.supervisor import Supervisor
 from durable.wire.messages import ErrorReport, Log, NamespaceInfo
 
@@ -99,7 +99,7 @@ class Emulator:
         """What `/__durable/*` asks for."""
         self._state = state
         self._layout = StateLayout(state)
-        self._run_file = state.parent / "run" / "emulator.json"
+        self._run_file = RunFile(state.parent / "run" / "emulator.json")
         self._python = python or sys.executable
         self._reread = reread or (lambda: _read_again(config, overrides or {}))
         self._on_event = on_event or _nobody_listens
@@ -141,8 +141,8 @@ class Emulator:
         self.url = f"http://[{ip}]:{port}" if ":" in ip else f"http://{ip}:{port}"
         await self.supervisor.start(self._sockets)
         self._alarms.start(self._class_names)
-        self._write_run_file()
-        self._ending.callback(self._remove_run_file)
+        self._run_file.write(url=self.url, token=self.token, started_ms=self._clock.wall_ms())
+        self._ending.callback(self._run_file.remove)
 
     async def stop(self) -> None:
         """Finish what runs, close every client and every file, and leave no process behind. Harmless twice."""
@@ -383,25 +383,6 @@ class Emulator:
 
     def _class_name(self, namespace: str) -> str:
         return self._class_names.get(namespace, namespace)
-
-    # --- its address --------------------------------------------------------------------------------------------------
-    def _write_run_file(self) -> None:
-        """Tell tools where we are; written aside and renamed, so that nobody reads half of it."""
-        content = {"pid": os.getpid(), "url": self.url, "token": self.token, "started_ms": self._clock.wall_ms()}
-        try:
-            make_folder(self._run_file.parent)
-            aside = self._run_file.with_suffix(f".{os.getpid()}")
-            aside.unlink(missing_ok=True)
-            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, FILE_MODE)
-            with open(descriptor, "w", encoding="utf-8") as file:
-                json.dump(content, file)
-            aside.replace(self._run_file)
-        except OSError as error:
-            raise UserInputError(f"{self._run_file} cannot be written: {error.strerror}") from error
-
-    def _remove_run_file(self) -> None:
-        with suppress(OSError):
-            self._run_file.unlink()
 
 
 def _read_again(config: Config, overrides: Mapping[str, object]) -> Config:

@@ -98,6 +98,8 @@ SOCKET_CLOSE_ANSWER_SECONDS_MAX: Final = 60.0
 
 # --- HTTP -----------------------------------------------------------------------------------------------------
 HTTP_HEADER_BYTES_MAX: Final = 64 * KIB
+CONNECT_SECONDS_MAX: Final = 30.0
+"""How long `fetch` may take to connect to a server outside (ours)."""
 HTTP_BODY_BYTES_MAX: Final = 100 * MIB
 """Request body (platform, free and pro plans)."""
 BODY_STALL_SECONDS_MAX: Final = 60.0

@@ -12,9 +12,11 @@ import pytest
 
 from durable import values
 from durable.actor.failure import raise_from_report
+from durable.clock import Clock, SystemClock
 from durable.host.host import Host
 from durable.sdk.ids import id_from_name
 from durable.storage.layout import StateLayout
+from durable.storage.sync_pool import Disk
 from durable.wire import messages as wire
 from durable.wire.channel import Channel, channel_pair
 from durable.wire.messages import ActorKey
@@ -36,12 +38,26 @@ class Gateway:
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._changed = asyncio.Event()
 
-    async def start(self, program: str, *, shards: int = 1, compatibility_date: str = "2026-11-01") -> None:
+    async def start(
+        self,
+        program: str,
+        *,
+        shards: int = 1,
+        compatibility_date: str = "2026-11-01",
+        idle_seconds: float = 3600.0,
+        clock: Clock | None = None,
+        disk: Disk | None = None,
+        attach: wire.Attach | None = None,
+    ) -> None:
+        """One host of `shards`, the first; all others are played by the test, which sees what is asked of them."""
         (self.folder / "main.py").write_text(program)
         layout = StateLayout(self.folder / "state")
         layout.ensure()
         ours, theirs = channel_pair()
-        self.host = Host(theirs, asyncio.get_running_loop(), version="test", python="test")
+        self.host = Host(
+            theirs, asyncio.get_running_loop(), version="test", python="test", disk=disk,
+            clock=SystemClock if clock is None else lambda _: clock,
+        )  # fmt: skip
         self.channel: Channel[Any] = Channel(
             ours, wire.FromHost, on_messages=self._take, on_closed=lambda error: self._changed.set()
         )
@@ -49,11 +65,13 @@ class Gateway:
             wire.Load(
                 root=str(self.folder), main=str(self.folder / "main.py"), state=str(self.folder / "state"),
                 namespaces=[wire.NamespaceInfo(KEY, "Thing")], bindings={"THINGS": "Thing"}, vars={"COLOUR": "blue"},
-                compatibility_date=compatibility_date, durability="full", idle_seconds=3600.0, host_number=1, shard=0,
-                shards=shards,
+                compatibility_date=compatibility_date, durability="full", idle_seconds=idle_seconds, host_number=1,
+                shard=0, shards=shards,
             )
         )  # fmt: skip
         await self.until(lambda: self.of(wire.Ready, wire.LoadFailed))
+        if attach is not None:
+            self.channel.send(attach)
 
     def _take(self, messages: list[Any]) -> None:
         for message in messages:
@@ -77,6 +95,9 @@ class Gateway:
                 self.channel.send(wire.IndexDurable([put.id]))
         self.index_asked = []
 
+    def send(self, message: wire.Message) -> None:
+        self.channel.send(message)
+
     def of(self, *kinds: type) -> list[Any]:
         return [message for message in self.messages if isinstance(message, kinds)]
 
@@ -87,6 +108,16 @@ class Gateway:
                 await self._changed.wait()
         return found
 
+    async def settled(self) -> None:
+        """Everything sent so far has been handled: the host answers in order."""
+        await self.ask(lambda number: wire.Evict(number, ActorKey(KEY, "0" * 64)))
+
+    async def step_until(self, condition: Callable[[], Any]) -> None:
+        """Step the loop until something is so in the host, which tells nobody."""
+        async with asyncio.timeout(20):
+            while not condition():
+                await asyncio.sleep(0)
+
     def key(self, name: str = "a") -> ActorKey:
         return ActorKey(KEY, id_from_name(KEY, name), name)
 
@@ -95,7 +126,7 @@ class Gateway:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting[self._ids] = future
         self.channel.send(question(self._ids))
-        return future
+        return asyncio.ensure_future(asyncio.wait_for(future, 20))
 
     def send_call(self, method: str, *args: Any, name: str = "a", **kwargs: Any) -> asyncio.Future[Any]:
         payload = values.encode((args, kwargs))
@@ -108,12 +139,38 @@ class Gateway:
             raise raise_from_report(reply.error)
         return values.decode(reply.payload)
 
-    async def fetch(self, path: str = "/", *, method: str = "GET", upgrade: bool = False) -> Any:
-        reply = await self.ask(
-            lambda number: wire.HttpRequest(number, None, method, f"http://localhost{path}", [], upgrade=upgrade)
+    def send_fetch(
+        self, path: str = "/", *, method: str = "GET", name: str | None = None, **more: Any
+    ) -> asyncio.Future[Any]:
+        """To the worker, or with `name` to an actor, as a host of another shard would ask."""
+        key = None if name is None else self.key(name)
+        headers = more.pop("headers", [])
+        return self.ask(
+            lambda number: wire.HttpRequest(number, key, method, f"http://localhost{path}", headers, **more)
         )
+
+    async def fetch(self, path: str = "/", **more: Any) -> Any:
+        reply = await self.send_fetch(path, **more)
         await self.until(lambda: reply.epoch <= self.durable)
         return reply
+
+    async def body(self, stream: int, *, credit: bool = True) -> bytes:
+        """The whole of a body that the host streams, with credit for each chunk."""
+        data, seen = b"", 0
+        while True:
+            pieces = [message for message in self.of(wire.BodyChunk, wire.BodyEnd) if message.stream == stream]
+            for piece in pieces[seen:]:
+                if isinstance(piece, wire.BodyEnd):
+                    if piece.error:
+                        raise OSError(piece.error)
+                    return data
+                data += piece.data
+                if credit:
+                    self.send(wire.BodyCredit(stream, len(piece.data)))
+            seen = len(pieces)
+            self._changed.clear()
+            async with asyncio.timeout(20):
+                await self._changed.wait()
 
     async def stop(self) -> wire.Closed:
         self.channel.send(wire.Drain(5.0))

@@ -131,6 +131,12 @@ class Running:
     def pids(self) -> tuple[int, ...]:
         return self.statistics().pids
 
+    @property
+    def in_flight(self) -> int:
+        """Requests that the first host has not answered."""
+        link = self.emulator.router.links[0]
+        return link.in_flight if link is not None else 0
+
     async def get(self, path: str = "/", *, headers: dict[str, str] | None = None) -> tuple[int, str]:
         async with self.client.get(self.emulator.url + path, headers=headers) as response:
             return response.status, await response.text()

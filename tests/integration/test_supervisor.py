@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import stat
 import textwrap
 from pathlib import Path
@@ -223,7 +224,7 @@ async def test_a_request_that_runs_during_a_reload_is_finished_by_the_old_code(t
     async with running(tmp_path) as run:
         await run.watching()
         running_request = asyncio.ensure_future(run.get("/sleep/0.5"))
-        await run.until(lambda: run.emulator.status()["hosts"][0]["requests"] == 1)
+        await run.until(lambda: run.in_flight == 1)
 
         run.main.write_text(TWO)
         held = asyncio.ensure_future(_after_hold(run))
@@ -241,7 +242,7 @@ async def test_a_request_that_outlasts_the_drain_is_answered_503(tmp_path: Path)
     async with running(tmp_path, settings=SETTINGS + "drain_seconds = 0.2\n") as run:
         await run.watching()
         endless = asyncio.ensure_future(run.get("/sleep/60", headers={"Accept": "application/json"}))
-        await run.until(lambda: run.emulator.status()["hosts"][0]["requests"] == 1)
+        await run.until(lambda: run.in_flight == 1)
 
         run.main.write_text(TWO)
         await run.event(Reloaded)
@@ -252,9 +253,24 @@ async def test_a_request_that_outlasts_the_drain_is_answered_503(tmp_path: Path)
         assert await run.get() == (200, "two")
 
 
+async def test_a_host_that_is_stuck_in_a_loop_is_killed_by_the_next_save(tmp_path: Path):
+    stuck = PROGRAM.replace("await asyncio.sleep(", "while True: pass\n            (")
+    async with running(tmp_path, stuck, SETTINGS + "drain_seconds = 0.1\n") as run:
+        await run.watching()
+        endless = asyncio.ensure_future(run.get("/sleep/60"))
+        await run.until(lambda: run.in_flight == 1)
+
+        run.main.write_text(TWO)
+        await run.event(Reloaded)
+
+        assert (await endless)[0] == 503
+        assert await run.get() == (200, "two")
+        assert run.told(HostDied) == []
+
+
 async def test_a_program_that_takes_a_port_can_ask_for_the_old_host_to_end_first(tmp_path: Path):
     takes = "import socket\nLISTENER = socket.create_server(('127.0.0.1', %d))\n"
-    with __import__("socket").create_server(("127.0.0.1", 0)) as free:
+    with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     settings = SETTINGS + 'reload = "restart"\n'
     async with running(tmp_path, takes % port + PROGRAM, settings) as run:
@@ -393,7 +409,7 @@ async def test_requests_wait_for_the_replacement_and_none_is_refused(tmp_path: P
 async def test_a_request_in_flight_is_answered_503_with_a_retry_hint(tmp_path: Path):
     async with running(tmp_path) as run:
         in_flight = asyncio.ensure_future(run.client.get(run.emulator.url + "/sleep/60"))
-        await run.until(lambda: run.emulator.status()["hosts"][0]["requests"] == 1)
+        await run.until(lambda: run.in_flight == 1)
 
         os.kill(run.pids[0], signal.SIGKILL)
 

@@ -66,7 +66,9 @@ class Actor:
 
         self._class = cls
         self._env = env
-        self._events: set[Event] = set()
+        self._events: dict[Event, None] = {}
+        """Delivered and not over, in the order of their delivery: a drain gives them back in it."""
+        self._letting_out = False
         self._starting = 0
         """Events whose task exists and has not run yet."""
         self._unsaid: list[Event] = []
@@ -155,13 +157,17 @@ class Actor:
                 task.cancel()
         self.gate.open_for_good()
 
-    def check_usable(self) -> None:
-        """Raises what broke the actor, for code that outlived it, and in a thread other than the actor's."""
+    def check_thread(self) -> None:
+        """Raises ActorError in a thread other than the actor's."""
         if get_ident() != self._thread:
             raise ActorError(
                 "ctx, web sockets and stubs belong to the thread that runs the actor. Give asyncio.to_thread() only "
                 "the computation, and use its result after the await"
             )
+
+    def check_usable(self) -> None:
+        """Raises what broke the actor, for code that outlived it, and in a thread other than the actor's."""
+        self.check_thread()
         if self.broken is not None:
             raise ActorResetError(str(self.broken)) from self.broken
 
@@ -201,12 +207,11 @@ class Actor:
         self.last_used = self.engine.clock.monotonic()
         if event.settled:
             return
-        event.actor = self
         if self.gate.waiting >= MAILBOX_EVENTS_MAX:
             event.settled = True
             event.fail(self, OverloadedError("Durable Object is overloaded. Too many requests queued."))
             return
-        self._events.add(event)
+        self._events[event] = None
         if self.instance is None and self.broken is None:
             self.construct()
         if self.broken is not None:
@@ -214,21 +219,17 @@ class Actor:
             return
         self.gate.when_admitted(None, partial(self._begin, event))
 
-    def forget(self, event: Event) -> None:
-        """Nobody waits for the event any more; one that was cancelled before its first step ends without a trace."""
-        self._events.discard(event)
-
     def withdraw_waiting(self, kinds: tuple[type[Event], ...]) -> list[Event]:
         """Events of these kinds that were delivered but have not begun; they are forgotten here."""
         waiting = [event for event in self._events if event.task is None and isinstance(event, kinds)]
         for event in waiting:
             event.settled = True
-            self._events.discard(event)
+            self._events.pop(event, None)
         return waiting
 
     def _begin(self, event: Event) -> None:
         if event.settled or self.broken is not None:
-            self._events.discard(event)
+            self._events.pop(event, None)
             return
         event.begin(self)
         if isinstance(event, CallEvent) and self._call_at_once(event):
@@ -249,7 +250,7 @@ class Actor:
         if not event.started:
             self._starting -= 1
         self._tasks.discard(task)
-        self._events.discard(event)
+        self._events.pop(event, None)
         self.last_used = self.engine.clock.monotonic()
 
     def _call_at_once(self, event: CallEvent) -> bool:
@@ -258,7 +259,7 @@ class Actor:
         A task costs more than most methods. Order is kept: not while an earlier event has a task that has not run yet.
         """
         global _calls_inside_calls
-        if self._starting or self.in_turn or _calls_inside_calls >= _CALLS_INSIDE_CALLS_MAX:
+        if self._starting or self.in_turn or self._letting_out or _calls_inside_calls >= _CALLS_INSIDE_CALLS_MAX:
             return False
         try:
             method = find_method(self, event.label)
@@ -274,8 +275,8 @@ class Actor:
                 self._start_task(event, lambda _: _copied(result))
             else:
                 self._settle(event, values.copy(result), None)
-        except DurableObjectAbort:
-            pass
+        except DurableObjectAbort as error:
+            self.reset(aborted(error))
         except BaseException as error:
             self._settle(event, None, error)
         finally:
@@ -300,7 +301,7 @@ class Actor:
             self._settle(event, result, None)
 
     def _settle(self, event: Event, result: Any, error: BaseException | None) -> None:
-        self._events.discard(event)
+        self._events.pop(event, None)
         if event.settled:
             return
         event.settled = True
@@ -381,7 +382,8 @@ class Actor:
             return
         self._indexed_alarm = alarm
         self._finish_commit()
-        self.gate.end_commit()
+        if self.broken is None:
+            self.gate.end_commit()
 
     def _finish_commit(self) -> None:
         store = self.store
@@ -412,12 +414,15 @@ class Actor:
         outbox, self.outbox = self.outbox, []
         self._unsaid.clear()
         epoch = self._revealed()
+        # A call that comes back here meanwhile must not speak before the rest of this is said.
+        self._letting_out = True
         for output in outbox:
             try:
                 output(epoch)
             except Exception as error:
                 # A bug of ours in one output must not swallow the others.
                 self.engine.log_failure(error, self.label, "output")
+        self._letting_out = False
 
     def _revealed(self) -> int:
         return self.epoch if self.epoch > self.engine.durable_epoch else 0
@@ -432,7 +437,7 @@ class Actor:
         self.held = True
         self.gate.begin_commit()
 
-    def release(self, epoch: int) -> None:
+    def release(self, epoch: int = 0) -> None:
         """Let turns in again; `epoch` is that of what the tool wrote."""
         self.held = False
         self.epoch = max(self.epoch, epoch)
@@ -473,7 +478,10 @@ class Actor:
             if not future.done():
                 future.set_result(None)
 
-        self.emit_request(lambda epoch: self.when_durable(epoch, done, lambda error: future.cancel() and None))
+        def lost(_: BaseException) -> None:
+            future.cancel()
+
+        self.emit_request(lambda epoch: self.when_durable(epoch, done, lost))
         return future
 
     # --- critical sections ------------------------------------------------------------------------------------

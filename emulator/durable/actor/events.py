@@ -49,8 +49,6 @@ class Event:
     def cancel(self) -> None:
         """Nobody waits for this event any more; a turn that runs is finished first."""
         self.settled = True
-        if self.actor is not None:
-            self.actor.forget(self)
         if self.task is not None:
             self.task.cancel()
 

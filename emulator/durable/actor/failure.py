@@ -46,7 +46,8 @@ def report_error(
     text = "".join(traceback.format_exception(error, chain=not isinstance(error.__cause__, RemoteTraceback)))
     origin = error.__cause__.report if isinstance(error.__cause__, RemoteTraceback) else None
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
-        frames.append(Frame(error.filename, error.lineno, "", (error.text or "").strip(), is_user_file(error.filename)))
+        line = _plain((error.text or "").strip())
+        frames.append(Frame(_plain(error.filename), error.lineno, "", line, is_user_file(error.filename)))
     if origin is not None:
         frames = frames + origin.frames
         text = origin.traceback.rstrip() + "\n\n" + text
@@ -58,11 +59,16 @@ def report_error(
         qualname=type(error).__qualname__,
         args=_encoded_args(error),
         frames=frames[-_FRAMES_MAX:],
-        traceback=text.encode("utf-8", "backslashreplace").decode(),
+        traceback=_plain(text),
         label=label,
         method=method,
         flags=[flag for flag in FLAGS if getattr(error, flag, False) is True],
     )
+
+
+def status_of(report: ErrorReport) -> int:
+    """The status for a request that this error ended: 503 says that trying again may help."""
+    return 503 if {"overloaded", "retryable"}.intersection(report.flags) else 500
 
 
 def raise_from_report(report: ErrorReport, *, object_id: str | None = None) -> BaseException:
@@ -86,12 +92,19 @@ def _same_type(report: ErrorReport) -> BaseException | None:
     found: object = sys.modules.get(report.module)
     for part in report.qualname.split("."):
         found = getattr(found, part, None)
-    if not (isinstance(found, type) and issubclass(found, Exception)) or not report.args:
+    if not (isinstance(found, type) and issubclass(found, Exception)):
         return None
+    if not report.args:
+        # Errors of the gateway's own, such as HostGoneError, consist of their message.
+        return found(report.message) if issubclass(found, ActorError) and report.module == "durable.errors" else None
     try:
         args, attributes = values.decode(report.args)
-        error = found.__new__(found, *args)
-        error.args = args
+        if found.__module__ == "builtins":
+            # Some of these keep what they say outside of `args`, and only their constructor puts it there.
+            error = found(*args)
+        else:
+            error = found.__new__(found, *args)
+            error.args = args
         for name, value in attributes.items():
             setattr(error, name, value)
         str(error)
@@ -102,9 +115,11 @@ def _same_type(report: ErrorReport) -> BaseException | None:
 
 
 def _encoded_args(error: BaseException) -> bytes:
-    attributes = {name: value for name, value in vars(error).items() if not name.startswith("_") and name not in FLAGS}
+    attributes = {name: value for name, value in vars(error).items() if name not in FLAGS}
+    # What the constructor was given: OSError keeps its file's name out of `args`.
+    args = error.__reduce__()[1] if type(error).__module__ == "builtins" else error.args
     nothing: dict[str, Any] = {}
-    for candidate in ((error.args, attributes), (error.args, nothing)):
+    for candidate in ((args, attributes), (args, nothing)):
         with contextlib.suppress(DataCloneError):
             return values.encode(candidate)
     return b""
@@ -115,7 +130,12 @@ def _text(error: BaseException) -> str:
         text = error.msg if isinstance(error, SyntaxError) else str(error)
     except Exception as broken:
         text = f"<its __str__ raised {type(broken).__name__}>"
-    return (text or "").encode("utf-8", "backslashreplace").decode()
+    return _plain(text or "")
+
+
+def _plain(text: str) -> str:
+    """`text` as the wire can carry it: half a character is spelt out."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def _frames(trace: TracebackType | None, is_user_file: Callable[[str], bool]) -> list[Frame]:
@@ -124,6 +144,12 @@ def _frames(trace: TracebackType | None, is_user_file: Callable[[str], bool]) ->
         linecache.checkcache(summary.filename)
         source = (linecache.getline(summary.filename, summary.lineno or 0)).strip()
         frames.append(
-            Frame(summary.filename, summary.lineno or 0, summary.name, source, is_user_file(summary.filename))
+            Frame(
+                _plain(summary.filename),
+                summary.lineno or 0,
+                summary.name,
+                _plain(source),
+                is_user_file(summary.filename),
+            )
         )
     return frames

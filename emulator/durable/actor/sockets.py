@@ -149,12 +149,7 @@ class ActorSocket:
         self.actor.emit(lambda epoch: self.actor.engine.send(SocketClose(record.socket, code, reason, epoch)))
 
     def save_attachment(self, value: Any) -> None:
-        encoded = values.encode(value)
-        if len(encoded) > SOCKET_ATTACHMENT_BYTES_MAX:
-            raise DurableError(
-                f"A WebSocket 'attachment' cannot be larger than {SOCKET_ATTACHMENT_BYTES_MAX} bytes. "
-                f"'attachment' was {len(encoded)} bytes."
-            )
+        encoded = encoded_attachment(value)
         record = self.record
         self.actor.check_usable()
         record.attachment = encoded
@@ -162,6 +157,17 @@ class ActorSocket:
 
     def load_attachment(self) -> Any:
         return None if self.record.attachment is None else values.decode(self.record.attachment)
+
+
+def encoded_attachment(value: Any) -> bytes:
+    """What is kept of an attachment. Raises DataCloneError, or DurableError when it is too large."""
+    encoded = values.encode(value)
+    if len(encoded) > SOCKET_ATTACHMENT_BYTES_MAX:
+        raise DurableError(
+            f"A WebSocket 'attachment' cannot be larger than {SOCKET_ATTACHMENT_BYTES_MAX} bytes. "
+            f"'attachment' was {len(encoded)} bytes."
+        )
+    return encoded
 
 
 def web_socket_of(actor: Actor, record: SocketRecord) -> WebSocket:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from durable.actor.sockets import ActorSocket, SocketRecord, web_socket_of
+from durable.actor.sockets import ActorSocket, SocketRecord, encoded_attachment, web_socket_of
 from durable.actor.storage import ActorStorage
 from durable.errors import ActorResetError, DurableError, DurableObjectAbort, OverloadedError
 from durable.limits import SOCKET_TAG_BYTES_MAX, SOCKET_TAGS_MAX, SOCKETS_PER_OBJECT_MAX
@@ -35,7 +35,7 @@ class ActorState(DurableObjectState):
         async def wait() -> None:
             try:
                 await work
-            except Exception as error:
+            except (Exception, SystemExit, KeyboardInterrupt) as error:
                 actor.engine.log_failure(error, actor.label, "wait_until")
 
         _ = actor.spawn(wait())
@@ -77,8 +77,7 @@ class ActorState(DurableObjectState):
 
     def abort(self, reason: str | None = None) -> NoReturn:
         text = reason or "Application called abort() to reset Durable Object."
-        if self._actor.broken is None:
-            self._actor.check_usable()
+        self._actor.check_thread()
         self._actor.reset(ActorResetError(text))
         raise DurableObjectAbort(text)
 
@@ -98,6 +97,8 @@ def accept_socket(actor: Actor, ws: WebSocket, tags: list[str], *, hibernatable:
         raise OverloadedError(
             f"only {SOCKETS_PER_OBJECT_MAX} websockets can be accepted on a single Durable Object instance"
         )
+    if ws.unsaved_attachment is not None:
+        encoded_attachment(ws.unsaved_attachment)  # refused now, while nothing has been accepted
     record = SocketRecord(number, actor.key, tags, hibernatable=hibernatable)
     record.web_socket = ws
     actor.engine.sockets.add(record)

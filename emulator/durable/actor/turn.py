@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import Coroutine, Generator
 from contextvars import Context, ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from durable.errors import ActorError, ActorResetError, DurableObjectAbort
@@ -85,8 +86,11 @@ class TurnDriver(Coroutine[Any, Any, Any]):
 
     def _end(self) -> None:
         """A broken actor's code never resumes: only its `finally` blocks run, and storage refuses them."""
-        with contextlib.suppress(BaseException):
-            self._coroutine.close()
+        # Not close() alone: Python 3.11 leaves an async generator that waits behind as "already running", with its
+        # `finally` unrun. What suspends once more after the cancellation is closed.
+        for end in (partial(self._coroutine.throw, asyncio.CancelledError()), self._coroutine.close):
+            with contextlib.suppress(BaseException):
+                end()
         raise asyncio.CancelledError
 
     def close(self) -> None:

@@ -24,6 +24,9 @@ CONTENT_TYPES: dict[Form, str] = {
     "text": "text/plain; charset=utf-8",
 }
 
+_CODES = {("durable.errors", "HostGoneError"): "host_crashed", ("durable.errors", "ReloadingError"): "reloading"}
+"""Failures of the platform that the program passed on to its client."""
+
 _encode_json = msgspec.json.Encoder().encode
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -45,7 +48,7 @@ def code_for(report: ErrorReport) -> str:
         return "overloaded"
     if "durable_object_reset" in report.flags:
         return "object_reset"
-    return "exception"
+    return _CODES.get((report.module, report.type), "exception")
 
 
 def failure(form: Form, report: ErrorReport) -> bytes:

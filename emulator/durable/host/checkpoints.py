@@ -33,15 +33,14 @@ class Checkpoints:
 
     async def _run(self, store: ActorStore) -> None:
         try:
-            actor = self._host.registry.live(store.path.stem)
-            while actor is not None and not actor.is_between_turns:  # noqa: ASYNC110
+            registry, actor_id = self._host.registry, store.path.stem
+            while not registry.lend(actor_id):  # noqa: ASYNC110
                 await asyncio.sleep(_POLL_SECONDS)
-            if actor is None or actor.broken is not None:
-                return
-            actor.hold()
+            actor = registry.live(actor_id)
             try:
-                await self._host.loop.run_in_executor(None, store.checkpoint)
+                if actor is not None:
+                    await self._host.loop.run_in_executor(None, store.checkpoint)
             finally:
-                actor.release()
+                registry.give_back(actor_id, actor)
         finally:
             self._running.discard(store)

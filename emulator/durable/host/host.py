@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import os
 import socket
 from collections.abc import Callable, Coroutine
@@ -13,20 +14,20 @@ from typing import Any
 from durable import values
 from durable.actor.actor import Actor
 from durable.actor.events import AlarmEvent, CallEvent, Event, FetchEvent, SocketEvent
-from durable.actor.failure import report_error
+from durable.actor.failure import report_error, status_of
 from durable.actor.sockets import SocketTable
-from durable.actor.turn import task_factory
+from durable.actor.turn import actor_variable, task_factory
 from durable.clock import Clock, SystemClock
-from durable.errors import ActorResetError, DataCloneError, StorageError
+from durable.errors import ActorResetError, DataCloneError, StorageError, WireError
 from durable.host.actor_runtime import ActorRuntime
-from durable.host.bodies import ChannelBodies
+from durable.host.bodies import ChannelBodies, PipeReader
 from durable.host.checkpoints import Checkpoints
 from durable.host.env import Env
 from durable.host.inspection import inspect
 from durable.host.loader import Project, preimport
 from durable.host.registry import Registry
 from durable.host.transport import Transport, handed_over
-from durable.host.worker import Worker, send_response
+from durable.host.worker import Worker, client_socket, send_response
 from durable.limits import RPC_PAYLOAD_BYTES_MAX
 from durable.sdk.http import Request, Response
 from durable.sdk.object import DurableObject, WorkerEntrypoint
@@ -36,6 +37,7 @@ from durable.storage.actor_store import ActorStore
 from durable.storage.database import Database
 from durable.storage.epoch import Epochs
 from durable.storage.layout import StateLayout
+from durable.storage.sync_pool import Disk
 from durable.wire import messages as wire
 from durable.wire.channel import Channel
 from durable.wire.messages import ActorKey, ErrorReport, Message
@@ -51,9 +53,23 @@ class Host:
     worker: Worker
     env: Env
 
-    def __init__(self, sock: socket.socket, loop: asyncio.AbstractEventLoop, *, version: str, python: str) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        version: str,
+        python: str,
+        clock: Callable[[int], Clock] = SystemClock,
+        disk: Disk | None = None,
+    ) -> None:
+        """`clock` makes the clock for an offset in milliseconds; `disk` is what makes commits durable."""
         self.loop = loop
-        self.clock: Clock = SystemClock()
+        self.clock: Clock = clock(0)
+        self.context = contextvars.copy_context()
+        """What actors and the host's own tasks begin with: what the program set at import, and no event's."""
+        self._make_clock = clock
+        self._disk = disk
         self.sockets = SocketTable()
         self.compatibility_date = ""
         self.finished: asyncio.Future[int] = loop.create_future()
@@ -103,12 +119,31 @@ class Host:
 
     # --- the channel ------------------------------------------------------------------------------------------
     def send(self, message: Message) -> None:
-        self._channel.send(message)
+        try:
+            self._channel.send(message)
+        except WireError as error:
+            self._unsendable(message, error)
+
+    def _unsendable(self, message: Message, error: WireError) -> None:
+        """What user code said cannot be put on the wire, such as a header with half a character: who waits is told."""
+        report = self.report(error, "", "")
+        if isinstance(message, (wire.HttpReply, wire.HttpRequest)) and message.stream:
+            self.bodies.withdraw(message.stream)
+        if isinstance(message, (wire.HttpReply, wire.CallReply, wire.Failed, wire.InspectReply)):
+            self._channel.send(wire.Failed(message.id, message.epoch, report))
+        elif isinstance(message, (wire.HttpRequest, wire.Call)):
+            self.transport.answered(wire.Failed(message.id, 0, report))
+        else:
+            self._channel.send(wire.Log("error", f"{report.type}: {report.message}", "", report))
 
     def _on_messages(self, messages: list[Message]) -> None:
         handlers = self._handlers
         for message in messages:
-            handlers[type(message)](message)
+            try:
+                handlers[type(message)](message)
+            except Exception as error:
+                # A bug of ours in one message must not swallow the others of the same read.
+                self.log_failure(error, "host", type(message).__name__)
 
     def _on_closed(self, error: BaseException | None) -> None:
         # The gateway is gone: nobody can be answered, and its successor must find the files free.
@@ -117,7 +152,8 @@ class Host:
 
     def background(self, work: Coroutine[Any, Any, Any]) -> None:
         """A task of the host's own, kept alive until it is done; its failure is a bug or the user's stream's."""
-        task = self.loop.create_task(work)
+        # Of the host, and not of the actor whose output started it: no gate holds it up, no reset cancels it.
+        task = self.loop.create_task(work, context=self.context.copy() if actor_variable.get() is not None else None)
         self._background.add(task)
         task.add_done_callback(self._background_done)
 
@@ -131,19 +167,21 @@ class Host:
         self._project = project = Project(load.root, load.main)
         self.compatibility_date = load.compatibility_date
         self._shard, self._shards, self._host_number = load.shard, load.shards, load.host_number
-        self.clock = SystemClock(load.clock_offset_ms)
+        self.clock = self._make_clock(load.clock_offset_ms)
         preimport(load.preimport)
         try:
             project.load()
         except BaseException as error:
             self.send(wire.LoadFailed(self.report(error, "", "import"), project.hashes))
             return
+        self.context = contextvars.copy_context()
         classes = project.classes()
         actors = {name: cls for name, cls in classes.items() if issubclass(cls, DurableObject)}
         entrypoint = classes.get("Default")
         self._epochs = Epochs(
-            self.loop, durability=load.durability, on_durable=self._epoch_durable, on_failed=self._epoch_failed
-        )
+            self.loop, durability=load.durability, on_durable=self._epoch_durable, on_failed=self._epoch_failed,
+            disk=self._disk,
+        )  # fmt: skip
         self.registry = Registry(self, StateLayout(Path(load.state)), load.idle_seconds)
         self.registry.start(
             {space.key: actors[space.class_name] for space in load.namespaces if space.class_name in actors}
@@ -167,18 +205,21 @@ class Host:
         """Whether this host's shard has the actor; the gateway's router places by the same rule."""
         return self._shards == 1 or int(actor_id[:8], 16) % self._shards == self._shard
 
-    def request(self, message: wire.HttpRequest) -> Request:
+    def body_of(self, message: wire.HttpRequest) -> bytes | PipeReader | None:
+        """To be called as the message arrives: pieces of a body that nobody expects are dropped."""
+        return self.bodies.incoming(message.stream) if message.stream else (message.body or None)
+
+    def request(self, message: wire.HttpRequest, body: bytes | PipeReader | None) -> Request:
         """The sdk's request for a message of the gateway."""
         request = Request(message.url, method=message.method, headers=message.headers)
-        content = self.bodies.incoming(message.stream) if message.stream else (message.body or None)
-        request.replace_content(content)
+        request.replace_content(body)
         return request
 
     def _http_request(self, message: wire.HttpRequest) -> None:
         if message.actor is None:
             self.worker.start(message)
             return
-        event = FetchEvent(self.request(message), partial(self._answer_fetch, message.id))
+        event = FetchEvent(self.request(message, self.body_of(message)), partial(self._answer_fetch, message.id))
         self._remote_events[message.id] = event
         self.registry.deliver(message.actor, event)
 
@@ -188,8 +229,9 @@ class Host:
             self._answer_error(request_id, actor, error, "fetch")
             return
         assert isinstance(response, Response)
+        socket = client_socket(response)
         ready = handed_over(actor, response)
-        actor.emit(lambda epoch: send_response(self, request_id, epoch, ready, actor.key))
+        actor.emit(lambda epoch: send_response(self, request_id, epoch, ready, socket, actor.key))
 
     def _call(self, message: wire.Call) -> None:
         try:
@@ -221,8 +263,7 @@ class Host:
 
     def _answer_error(self, request_id: int, actor: Actor, error: BaseException, method: str) -> None:
         report = self.report(error, actor.label, method)
-        status = 503 if "overloaded" in report.flags else 500
-        actor.emit(lambda epoch: self.send(wire.Failed(request_id, epoch, report, status, actor.key)))
+        actor.emit(lambda epoch: self.send(wire.Failed(request_id, epoch, report, status_of(report), actor.key)))
 
     def _cancel(self, message: wire.Cancel) -> None:
         if not self.worker.cancel(message.id):
@@ -257,6 +298,8 @@ class Host:
     # --- the end ----------------------------------------------------------------------------------------------
     async def _drain(self, deadline_seconds: float) -> None:
         deadline = self.loop.time() + deadline_seconds
+        while self.registry.is_lending and self.loop.time() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(_POLL_SECONDS)
         not_begun: list[int] = []
         for actor in self.registry.actors:
             # The gateway still has these and delivers them to the next host; callers wait here until the deadline.
@@ -308,12 +351,17 @@ class Host:
         self.send(wire.EpochDurable(epoch))
 
     def _epoch_failed(self, epoch: int, databases: list[Database]) -> None:
-        failed = [actor for actor in self.registry.actors if actor.store.is_open_on(databases)]
-        self.send(wire.EpochFailed(epoch, [actor.key for actor in failed]))
-        for actor in failed:
-            actor.reset(
-                ActorResetError(str(StorageError("the disk refused to make a write durable (fdatasync failed)")))
-            )
+        failed = self.registry.keys_of(databases)
+        self.send(wire.EpochFailed(epoch, failed))
+        for key in failed:
+            actor = self.registry.live(key.id)
+            if actor is None:
+                # Its activation is over; the next one finds what is on disk.
+                self.registry.store(key).rollback()
+            else:
+                actor.reset(
+                    ActorResetError(str(StorageError("the disk refused to make a write durable (fdatasync failed)")))
+                )
 
     def index_put(self, key: ActorKey, alarm_ms: int | None, done: Callable[[str], None]) -> None:
         self._index_asks += 1

@@ -18,14 +18,14 @@ _POLL_SECONDS = 0.001
 
 async def inspect(host: Host, request: Inspect) -> None:
     """Run the statement in a thread while the actor's gate is shut; answer rows or SQLite's message."""
-    actor = host.registry.live(request.actor.id)
-    store = host.registry.store(request.actor)
-    while actor is not None and not actor.is_between_turns:  # noqa: ASYNC110
+    registry = host.registry
+    while not registry.lend(request.actor.id):  # noqa: ASYNC110
         # An open transaction belongs to the actor: look when it is over.
         await asyncio.sleep(_POLL_SECONDS)
-    if actor is not None:
-        actor.hold()
+    actor = registry.live(request.actor.id)
+    epoch = 0
     try:
+        store = registry.store(request.actor)
         if not store.exists:
             raise DurableError(f"object {request.actor.id} has no data")
         found = await host.loop.run_in_executor(
@@ -34,15 +34,17 @@ async def inspect(host: Host, request: Inspect) -> None:
                 request.sql, write=request.write, rows_max=request.rows_max, seconds_max=request.seconds_max
             ),
         )
-        epoch = host.commit(store) if request.write else 0
+        if request.write:
+            epoch = host.commit(store)
         host.send(
             InspectReply(
                 request.id, epoch, found.columns, [values.encode(row) for row in found.rows], found.truncated,
                 found.rows_written,
             )
         )  # fmt: skip
-    except DurableError as error:
-        host.send(InspectReply(request.id, 0, [], [], error=str(error)))
+    except Exception as error:
+        # Whoever asked waits for an answer, whatever it is.
+        text = str(error) if isinstance(error, DurableError) else f"{type(error).__name__}: {error}"
+        host.send(InspectReply(request.id, 0, [], [], error=text))
     finally:
-        if actor is not None:
-            actor.release()
+        registry.give_back(request.actor.id, actor, epoch)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
+from durable.host.bodies import chunks_of
+from durable.limits import CONNECT_SECONDS_MAX
 from durable.sdk.http import Request, Response
 
 if TYPE_CHECKING:
@@ -13,18 +15,17 @@ if TYPE_CHECKING:
 _session: ClientSession | None = None
 
 
-async def fetch_outside(request: Request) -> Response:
-    """Raises OSError when no answer comes; a status of 500 is an answer."""
+async def fetch_outside(request: Request, content: Any) -> Response:
+    """Send the request with `content`, its body. Raises OSError when no answer comes; a status of 500 is an answer."""
     from aiohttp import ClientError  # loaded here: 150 ms that most hosts never need
 
     session = _client()
-    content = request.take_content()
     try:
         answer = await session.request(
             request.method,
             request.url,
             headers=request.headers.items(),
-            data=content,
+            data=content if content is None or isinstance(content, bytes) else chunks_of(content),
             allow_redirects=request.redirect == "follow",
         )
     except ClientError as error:
@@ -48,9 +49,11 @@ async def _body(answer: Any) -> AsyncIterator[bytes]:
 def _client() -> ClientSession:
     global _session
     if _session is None or _session.closed:
-        from aiohttp import ClientSession, DummyCookieJar
+        from aiohttp import ClientSession, ClientTimeout, DummyCookieJar
 
-        _session = ClientSession(cookie_jar=DummyCookieJar(), auto_decompress=True)
+        # No limit on the whole: a streamed answer may go on for as long as its reader likes.
+        timeout = ClientTimeout(total=None, sock_connect=CONNECT_SECONDS_MAX)
+        _session = ClientSession(cookie_jar=DummyCookieJar(), auto_decompress=True, timeout=timeout)
     return _session
 
 

@@ -24,7 +24,7 @@ class PendingCall(Coroutine[Any, Any, Any]):
     def __await__(self) -> Generator[Any, Any, Any]:
         try:
             return (yield from self.future.__await__())
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):
             self._cancel()
             raise
 

@@ -14,8 +14,8 @@ from durable.actor.actor import Actor
 from durable.actor.events import CallEvent, Event, FetchEvent
 from durable.actor.failure import raise_from_report
 from durable.actor.turn import actor_variable
-from durable.errors import DataCloneError
-from durable.host.bodies import pump_from_actor
+from durable.errors import ActorResetError, DataCloneError
+from durable.host.bodies import detached, pump_from_actor
 from durable.host.pending_call import PendingCall
 from durable.limits import INLINE_BODY_BYTES_MAX, RPC_PAYLOAD_BYTES_MAX
 from durable.sdk.http import Request, Response
@@ -47,13 +47,15 @@ class Transport:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> PendingCall:
+        caller = _caller()
         future = self._future(stub)
         key = _key(actor)
         if future.done():
             return PendingCall(future, _nothing)
         if self._host.owns(key.id):
-            event = CallEvent(method, values.copy(args), values.copy(kwargs), partial(self._settle, future, stub))
-            self._deliver(key, event)
+            settle = partial(self._settle, future, stub, method)
+            event = CallEvent(method, values.copy(args), values.copy(kwargs), settle)
+            self._deliver(caller, key, event)
             return PendingCall(future, event.cancel)
         payload = values.encode((args, kwargs))
         if len(payload) > RPC_PAYLOAD_BYTES_MAX:
@@ -62,20 +64,22 @@ class Transport:
                 f"but the size of this value was: {len(payload)} bytes."
             )
         request_id = self._ask(future, stub)
-        self._say(lambda epoch: self._host.send(Call(request_id, key, method, payload, epoch)))
+        self._say(caller, lambda epoch: self._host.send(Call(request_id, key, method, payload, epoch)))
         return PendingCall(future, partial(self._cancel_remote, request_id))
 
     def fetch_actor(self, actor: DurableObjectId, stub: DurableObjectStub, request: Request) -> PendingCall:
+        caller = _caller()
         future = self._future(stub)
         key = _key(actor)
         if future.done():
             return PendingCall(future, _nothing)
+        content = detached(caller, request.take_content())
         if self._host.owns(key.id):
-            event = FetchEvent(Request(request), partial(self._settle, future, stub))
-            self._deliver(key, event)
+            request.replace_content(content)
+            event = FetchEvent(Request(request), partial(self._settle, future, stub, "fetch"))
+            self._deliver(caller, key, event)
             return PendingCall(future, event.cancel)
         request_id = self._ask(future, stub)
-        content = request.take_content()
         stream, body = 0, b""
         if isinstance(content, bytes) and len(content) <= INLINE_BODY_BYTES_MAX:
             body = content
@@ -91,20 +95,25 @@ class Transport:
             if stream and content is not None:
                 self._host.background(self._host.bodies.send_all(stream, content))
 
-        self._say(send)
+        self._say(caller, send)
         return PendingCall(future, partial(self._cancel_remote, request_id))
 
     def answered(self, message: HttpReply | CallReply | Failed) -> None:
         """The gateway brings what another host answered."""
         future, stub = self._remote.pop(message.id, (None, None))
         if future is None or stub is None or future.done():
+            if isinstance(message, HttpReply) and message.stream:
+                self._host.bodies.refuse(message.stream)
             return
-        if isinstance(message, Failed):
-            self._fail(future, stub, raise_from_report(message.error, object_id=str(stub.id)))
-        elif isinstance(message, CallReply):
-            future.set_result(values.decode(message.payload))
-        else:
-            future.set_result(self._response(message))
+        try:
+            if isinstance(message, Failed):
+                self._fail(future, stub, raise_from_report(message.error, object_id=str(stub.id)))
+            elif isinstance(message, CallReply):
+                future.set_result(values.decode(message.payload))
+            else:
+                future.set_result(self._response(message))
+        except Exception as error:
+            self._fail(future, stub, error)
 
     def _response(self, message: HttpReply) -> Response:
         socket = None
@@ -134,26 +143,25 @@ class Transport:
         if self._remote.pop(request_id, None) is not None:
             self._host.send(Cancel(request_id))
 
-    def _say(self, output: Callable[[int], None]) -> None:
+    def _say(self, caller: Actor | None, output: Callable[[int], None]) -> None:
         """What a caller sends out waits for its own writes; a worker has none."""
-        caller = actor_variable.get()
         if caller is None:
             output(0)
         else:
             caller.emit_request(output)
 
-    def _deliver(self, key: ActorKey, event: Event) -> None:
-        host = self._host
-        caller = actor_variable.get()
+    def _deliver(self, caller: Actor | None, key: ActorKey, event: Event) -> None:
+        registry = self._host.registry
         if caller is None:
-            host.registry.deliver(key, event)
+            registry.deliver(key, event)
         else:
-            caller.emit_request(lambda epoch: host.when_durable(epoch, lambda: host.registry.deliver(key, event)))
+            caller.emit_request(lambda epoch: caller.when_durable(epoch, lambda: registry.deliver(key, event)))
 
     def _settle(
         self,
         future: asyncio.Future[Any],
         stub: DurableObjectStub,
+        method: str,
         actor: Actor,
         result: Any,
         error: BaseException | None,
@@ -161,8 +169,12 @@ class Transport:
         host = self._host
         if error is not None:
             # Through the report even here: the caller gets an exception of its own, never the callee's object.
-            remote = raise_from_report(host.report(error, actor.label, ""), object_id=actor.key.id)
-            actor.emit(lambda epoch: host.when_durable(epoch, lambda: self._fail(future, stub, remote)))
+            remote = raise_from_report(host.report(error, actor.label, method), object_id=actor.key.id)
+
+            def fail(_: BaseException | None = None) -> None:
+                self._fail(future, stub, remote)
+
+            actor.emit(lambda epoch: actor.when_durable(epoch, fail, fail))
             return
         if isinstance(result, Response):
             result = handed_over(actor, result)
@@ -171,9 +183,13 @@ class Transport:
             if not future.done():
                 future.set_result(result)
 
+        def lost(failure: BaseException) -> None:
+            reset = ActorResetError(f"Durable Object was reset: {failure}")
+            self._fail(future, stub, raise_from_report(host.report(reset, actor.label, method), object_id=actor.key.id))
+
         def let_out(epoch: int) -> None:
             if epoch:
-                host.when_durable(epoch, resolve)
+                actor.when_durable(epoch, resolve, lost)
             else:
                 resolve()
 
@@ -194,8 +210,16 @@ def handed_over(actor: Actor, response: Response) -> Response:
     content = response.take_content()
     if content is not None and not isinstance(content, bytes):
         content = pump_from_actor(actor, content)
-    response.replace_content(content)
-    return response
+    # An object of its own: the actor may keep its response, and answer somebody else with it.
+    return response.with_content(content)
+
+
+def _caller() -> Actor | None:
+    """The actor whose code runs now, if any; raises for one that is over."""
+    caller = actor_variable.get()
+    if caller is not None:
+        caller.check_usable()
+    return caller
 
 
 def _key(actor: DurableObjectId) -> ActorKey:

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Coroutine
 from typing import TYPE_CHECKING, Any
 
-from durable.actor.handlers import maybe_await
+from durable.actor.failure import status_of
+from durable.actor.handlers import call_relaxed, maybe_await
 from durable.host.outgoing import fetch_outside
 from durable.host.transport import served_by_variable
 from durable.limits import INLINE_BODY_BYTES_MAX
@@ -19,6 +20,7 @@ from durable.sdk.websocket import WebSocket
 from durable.wire.messages import ActorKey, Failed, HttpReply, HttpRequest
 
 if TYPE_CHECKING:
+    from durable.host.bodies import PipeReader
     from durable.host.host import Host
 
 
@@ -32,13 +34,13 @@ class WorkerContext(ExecutionContext):
         async def wait() -> None:
             try:
                 await work
-            except Exception as error:
+            except (Exception, SystemExit, KeyboardInterrupt) as error:
                 self._host.log_failure(error, "Default", "wait_until")
 
         self._host.background(wait())
 
     async def fetch(self, request: Request) -> Response:
-        return await fetch_outside(request)
+        return await fetch_outside(request, request.take_content())
 
     def accept_in_memory(self, socket: WebSocket) -> None:
         raise RuntimeError(
@@ -60,8 +62,12 @@ class Worker:
         return len(self._running)
 
     def start(self, message: HttpRequest) -> None:
-        task = self._host.loop.create_task(self._serve(message))
+        # Here and not in the task: the first pieces of a streamed body may be right behind its request.
+        body = self._host.body_of(message)
+        task = self._host.loop.create_task(self._serve(message, body))
         self._running[message.id] = task
+        # Not in a `finally` of the coroutine: a task that is cancelled before its first step never enters it.
+        task.add_done_callback(lambda _: self._running.pop(message.id, None))
 
     def cancel(self, request_id: int) -> bool:
         """The client is gone; False when the request is not a running worker's."""
@@ -70,7 +76,7 @@ class Worker:
             task.cancel()
         return task is not None
 
-    async def _serve(self, message: HttpRequest) -> None:
+    async def _serve(self, message: HttpRequest, body: bytes | PipeReader | None) -> None:
         host = self._host
         served_by: list[ActorKey] = []
         served_by_variable.set(served_by)
@@ -88,21 +94,23 @@ class Worker:
             handler = find_handler(entrypoint, "fetch")
             if handler is None:
                 raise TypeError(f"{self._entrypoint.__name__} has no fetch(request) method")
-            response = await maybe_await(handler(host.request(message)))
+            response = await maybe_await(call_relaxed(handler, host.request(message, body)))
             if not isinstance(response, Response):
                 raise TypeError(f"fetch() must return a Response, got {type(response).__name__}")
-            send_response(host, message.id, 0, response, served_by[-1] if served_by else None)
-        except asyncio.CancelledError:
-            raise
+            socket = client_socket(response)
+            send_response(host, message.id, 0, response, socket, served_by[-1] if served_by else None)
         except BaseException as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                # The client has gone. A cancellation of the program's own is a failure like any other.
+                raise
             report = host.report(error, "Default", "fetch")
-            status = 503 if "overloaded" in report.flags else 500
-            host.send(Failed(message.id, 0, report, status, served_by[-1] if served_by else None))
-        finally:
-            self._running.pop(message.id, None)
+            host.send(Failed(message.id, 0, report, status_of(report), served_by[-1] if served_by else None))
 
 
-def send_response(host: Host, request_id: int, epoch: int, response: Response, served_by: ActorKey | None) -> None:
+def send_response(
+    host: Host, request_id: int, epoch: int, response: Response, socket: int, served_by: ActorKey | None
+) -> None:
     """Answer a request of the gateway; small bodies inside the frame, others as a stream."""
     content = response.take_content()
     stream, body = 0, b""
@@ -113,14 +121,14 @@ def send_response(host: Host, request_id: int, epoch: int, response: Response, s
     host.send(
         HttpReply(
             request_id, epoch, response.status, response.reason, response.headers.items(), body, stream,
-            _client_socket(response), served_by,
+            socket, served_by,
         )
     )  # fmt: skip
     if stream and content is not None:
         host.background(host.bodies.send_all(stream, content))
 
 
-def _client_socket(response: Response) -> int:
+def client_socket(response: Response) -> int:
     """The number of the socket whose client end the response hands over; 0 when it hands over none."""
     client = response.web_socket
     if client is None:

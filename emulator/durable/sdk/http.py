@@ -171,6 +171,7 @@ class Request(Body):
 
     url: str
     method: str
+    redirect: str
 
     def __init__(
         self,
@@ -179,7 +180,7 @@ class Request(Body):
         method: str | None = None,
         headers: HeadersInit = None,
         body: BodyInit = None,
-        redirect: str = "follow",
+        redirect: str | None = None,
         cf: Mapping[str, Any] | None = None,
     ) -> None:
         if isinstance(source, Request):
@@ -187,19 +188,20 @@ class Request(Body):
             self.method = (method or source.method).upper()
             self._headers: HeadersInit = headers if headers is not None else Headers(source.headers)
             self.cf: Mapping[str, Any] = cf if cf is not None else source.cf
+            self.redirect = redirect or source.redirect
             super().__init__(body if body is not None else source.take_content())
         else:
             # The check costs more than all the rest; the gateway and the stubs have made it already for "http".
-            if not source.startswith(("http://", "https://")) or not urlsplit(source).netloc:
+            if not source.startswith(("http://", "https://")) or not _has_host(source):
                 raise TypeError(f"Invalid URL: {source}")
             self.url = source
             self.method = method.upper() if method else "GET"
             self._headers = headers
             self.cf = cf or {}
+            self.redirect = redirect or "follow"
             super().__init__(body)
             if isinstance(body, str) and self.headers.get("content-type") is None:
                 self.headers.set("content-type", "text/plain;charset=UTF-8")
-        self.redirect = redirect
 
     @property
     def headers(self) -> Headers:
@@ -214,10 +216,20 @@ class Request(Body):
             raise OSError("Body already used")
         if not (self._content is None or isinstance(self._content, builtins.bytes)):
             raise TypeError("a streamed body can be read once only: read it with await request.bytes() first")
-        return Request(self.url, method=self.method, headers=Headers(self.headers), body=self._content, cf=self.cf)
+        return Request(
+            self.url, method=self.method, headers=Headers(self.headers), body=self._content, redirect=self.redirect,
+            cf=self.cf,
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.url}>"
+
+
+def _has_host(url: str) -> bool:
+    try:
+        return bool(urlsplit(url).netloc)
+    except ValueError:
+        return False
 
 
 class Response(Body):
@@ -298,9 +310,20 @@ class Response(Body):
 
     def clone(self) -> Response:
         """A second response with the same body; raises TypeError when the body is a stream."""
+        if self.body_used and self._content is not None:
+            raise OSError("Body already used")
         if not (self._content is None or isinstance(self._content, builtins.bytes)):
             raise TypeError("a streamed body can be read once only: read it with await response.bytes() first")
-        return Response(self._content, self.status, self.status_text, Headers(self.headers))
+        return self.with_content(self._content)
+
+    def with_content(self, content: builtins.bytes | AsyncIterable[builtins.bytes | str] | None) -> Response:
+        """For the runtime: a response of its own with the same head and another body, unread."""
+        copy = Response.__new__(Response)
+        copy.status, copy.status_text, copy.url = self.status, self.status_text, self.url
+        copy.headers = Headers(self.headers)
+        copy.web_socket = self.web_socket
+        copy.replace_content(content)
+        return copy
 
     def __repr__(self) -> str:
         return f"<Response {self.status}>"

@@ -77,14 +77,13 @@ class WebSocket(CamelCase):
             )
         if self._close_sent:
             raise TypeError("Can't call WebSocket send() after close().")
-        if len(message) > SOCKET_MESSAGE_BYTES_MAX:
-            raise ValueError(f"a WebSocket message is at most {SOCKET_MESSAGE_BYTES_MAX} bytes, got {len(message)}")
         if isinstance(message, str):
-            if not message.isascii():
-                _check_text(message)
+            _check_size(len(message) if message.isascii() else _encoded_size(message))
             self.link.send(message, None)
         elif isinstance(message, (bytes, bytearray, memoryview)):
-            self.link.send(None, bytes(message))
+            binary = bytes(message)
+            _check_size(len(binary))
+            self.link.send(None, binary)
         else:
             raise TypeError(f"a WebSocket message is str or bytes, got {type(message).__name__}; try json.dumps(value)")
 
@@ -123,6 +122,11 @@ class WebSocket(CamelCase):
         """A fresh copy of the attachment; None when there is none."""
         return copy.deepcopy(self._attachment) if self.link is None else self.link.load_attachment()
 
+    @property
+    def unsaved_attachment(self) -> Any:
+        """For the runtime: what was attached before anybody accepted this end."""
+        return self._attachment
+
     def add_event_listener(self, type: str, listener: Callable[[SocketEvent], Any]) -> None:
         """`type` is "message", "close" or "error"; only `accept()`ed sockets have events."""
         self._listeners.setdefault(type, []).append(listener)
@@ -143,13 +147,16 @@ class WebSocket(CamelCase):
             self._attachment = None
 
 
-def _check_text(message: str) -> None:
+def _encoded_size(message: str) -> int:
     try:
-        size = len(message.encode())
+        return len(message.encode())
     except UnicodeEncodeError as error:
         raise ValueError(
             f"a WebSocket message must be valid Unicode; it has a lone surrogate at index {error.start}"
         ) from None
+
+
+def _check_size(size: int) -> None:
     if size > SOCKET_MESSAGE_BYTES_MAX:
         raise ValueError(f"a WebSocket message is at most {SOCKET_MESSAGE_BYTES_MAX} bytes, got {size}")
 

@@ -35,7 +35,9 @@ class AutoReload:
         self._broken = False
         self._changed: set[str] = set()
         self._saved = asyncio.Event()
-        self._watching: asyncio.Task[None] | None = None
+        self.watching = asyncio.Event()
+        """Set while no save goes unseen."""
+        self._watch_task: asyncio.Task[None] | None = None
         self._reloading: asyncio.Task[None] | None = None
 
     def loaded(self, files: Mapping[str, str], *, broken: bool) -> None:
@@ -49,16 +51,17 @@ class AutoReload:
     def also(self, patterns: Iterable[str]) -> None:
         """Watch for these patterns from now on."""
         self._files.also(patterns)
-        if self._watching is not None:
-            self._watching.cancel()
-            self._watching = asyncio.create_task(self._watch(), name="watch files")
+        if self._watch_task is not None:
+            self._watch_task.cancel()
+            self.watching.clear()
+            self._watch_task = asyncio.create_task(self._watch(), name="watch files")
 
     def start(self) -> None:
-        self._watching = asyncio.create_task(self._watch(), name="watch files")
+        self._watch_task = asyncio.create_task(self._watch(), name="watch files")
         self._reloading = asyncio.create_task(self._reload_when_due(), name="reload on save")
 
     async def stop(self) -> None:
-        tasks = [task for task in (self._watching, self._reloading) if task is not None]
+        tasks = [task for task in (self._watch_task, self._reloading) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -70,6 +73,7 @@ class AutoReload:
                     if self._files.too_many:
                         self._files.too_many = False
                         self._warn(f"more than {WATCHED_FOLDERS_MAX} folders; saves in the others go unnoticed")
+                    self.watching.set()
                     self._take(saved)
         except OSError as error:
             # Usually the limit of inotify watches. The program runs on; a reload by hand still works.

@@ -76,6 +76,11 @@ class Host:
         return not self._exited.done()
 
     @property
+    def busy(self) -> bool:
+        """Whether it was asked for anything that it has not answered."""
+        return self.link.in_flight > 0
+
+    @property
     def exit(self) -> HostExit | None:
         return self.process.exit
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-
-import msgspec
 
 from durable.config import Config
 from durable.wire.messages import Load, NamespaceInfo
@@ -20,12 +18,6 @@ class Program:
     namespaces: Sequence[NamespaceInfo]
     state: Path
     clock_offset_ms: int = 0
-    variables: dict[str, msgspec.Raw] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        merged = {**self.config.vars, **self.config.secrets}
-        encoded = {name: msgspec.Raw(msgspec.msgpack.encode(value)) for name, value in merged.items()}
-        object.__setattr__(self, "variables", encoded)
 
     def load_message(self, *, host_number: int, shard: int, shards: int, preimport: Sequence[str] = ()) -> Load:
         config = self.config
@@ -35,7 +27,7 @@ class Program:
             state=str(self.state),
             namespaces=list(self.namespaces),
             bindings={binding.name: binding.class_name for binding in config.bindings if binding.script_name is None},
-            vars=self.variables,
+            vars={**config.vars, **config.secrets},
             compatibility_date=config.compatibility_date,
             durability=config.dev.durability,
             idle_seconds=config.dev.idle_seconds,

@@ -13,6 +13,7 @@ old one has closed its files or was reaped.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -25,6 +26,9 @@ from durable.supervisor.host import Host
 from durable.supervisor.program import Program
 from durable.supervisor.watcher import differing
 from durable.wire.messages import AutoResponseState, Closed, ErrorReport, LoadFailed, Ready, SocketState
+
+_POLL_SECONDS = 0.005
+"""How often a drain of several hosts looks whether the last request is answered."""
 
 
 class Routes(Protocol):
@@ -112,15 +116,20 @@ async def load_one(program: Program, host: Host, modules: Sequence[str]) -> Read
 
 async def drain(hosts: Sequence[Host | None], seconds: float, sockets: ClientSide) -> None:
     """End a generation; when this returns none of its processes has a file open."""
+    alive = [host for host in hosts if host is not None and host.alive]
+    deadline = time.monotonic() + seconds
+    # What runs in one host may still call objects of another: none is told to close before all are through.
+    while len(alive) > 1 and any(host.busy for host in alive) and time.monotonic() < deadline:  # noqa: ASYNC110
+        await asyncio.sleep(_POLL_SECONDS)
 
     async def end(host: Host) -> None:
-        closed: Closed | None = await host.drain(seconds)
+        closed: Closed | None = await host.drain(max(0.0, deadline - time.monotonic()))
         if closed is not None:
             sockets.host_closed(host.link, closed.not_begun)
         else:
             sockets.host_lost(host.link)
 
-    await asyncio.gather(*(end(host) for host in hosts if host is not None and host.alive))
+    await asyncio.gather(*(end(host) for host in alive if host.alive))
 
 
 def attach(hosts: Sequence[Host], routes: Routes, sockets: ClientSide) -> None:

@@ -1,7 +1,7 @@
 """A duplex channel of messages over one stream socket. Knows nothing of what the messages mean.
 
-Everything sent during one turn of the event loop leaves in one system call, at the end of that turn; what the kernel
-does not take waits here, in order. The socket is used directly rather than through a transport because the moment of
+What is sent during one turn of the event loop leaves together, at the end of that turn or as soon as it is worth a
+system call; what the kernel does not take waits here, in order. The socket is used directly rather than through a transport because the moment of
 leaving is part of the contract: a frame sent before a task was created has left before that task first runs.
 """
 
@@ -17,8 +17,16 @@ from durable.limits import CHANNEL_HIGH_WATER_BYTES
 from durable.wire.codec import FrameReader, FrameWriter
 from durable.wire.messages import Message
 
-_READ_BYTES = 256 * 1024
-"""One read; large enough that a full kernel buffer of a socketpair is emptied at once."""
+
+_SLICE_BYTES = 4 * 1024
+"""Bytes handed over, or taken in, at a time while frames are small: some twenty requests.
+
+Both processes then work at once. With everything in one piece, the host would idle while the gateway collects what
+sixty-four clients ask, and the gateway while the host runs it all.
+"""
+
+_BUFFER_BYTES = 256 * 1024
+"""One read inside a large frame, and what the kernel may keep for us."""
 
 M = TypeVar("M")
 
@@ -28,7 +36,7 @@ def channel_pair() -> tuple[socket.socket, socket.socket]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     for end in (ours, theirs):
         end.setblocking(False)
-        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _READ_BYTES)
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
     return ours, theirs
 
 
@@ -58,17 +66,22 @@ class Channel(Generic[M]):
         self._loop.add_reader(sock.fileno(), self._readable)
 
     def send(self, message: Message) -> None:
-        """Queue one message for the end of this turn. After the channel closed it goes nowhere, as on any dead line."""
+        """Queue one message; it leaves at the end of this turn, or with enough others before. A closed channel drops it."""
         if self.closed:
             return
         self._writer.append(message)
-        if not self._flush_planned:
+        if len(self._writer.pending) >= _SLICE_BYTES:
+            self.flush()
+        elif not self._flush_planned:
             self._flush_planned = True
-            self._loop.call_soon(self.flush)
+            self._loop.call_soon(self._planned_flush)
+
+    def _planned_flush(self) -> None:
+        self._flush_planned = False
+        self.flush()
 
     def flush(self) -> None:
         """Hand everything queued to the kernel now."""
-        self._flush_planned = False
         if self.closed or not self._writer.pending:
             return
         data = self._writer.take()
@@ -125,7 +138,7 @@ class Channel(Generic[M]):
     def _readable(self) -> bool:
         """Read once; False when nothing was there."""
         try:
-            data = self._socket.recv(_READ_BYTES)
+            data = self._socket.recv(_BUFFER_BYTES if self._reader.is_inside_frame else _SLICE_BYTES)
         except (BlockingIOError, InterruptedError):
             return False
         except OSError:

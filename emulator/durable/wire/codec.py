@@ -60,6 +60,11 @@ class FrameReader(Generic[M]):
         self._partial = bytearray()
         self._wanted = 4
 
+    @property
+    def is_inside_frame(self) -> bool:
+        """Whether the rest of a frame is known to be on its way."""
+        return self._wanted > 4
+
     def feed(self, data: bytes) -> list[M]:
         """The messages that `data` completes, in order. Raises `WireError` on anything that is not a frame."""
         if self._partial:

@@ -45,7 +45,7 @@ async def test_a_streamed_body_joins_its_chunks() -> None:
     assert await Response(chunks()).text() == "one two"
 
 
-@pytest.mark.parametrize("url", ["/x", "x", "http://", "ftp://host/"])
+@pytest.mark.parametrize("url", ["/x", "x", "http://", "ftp://host/", "http://[::1"])
 def test_a_url_must_be_absolute(url: str) -> None:
     with pytest.raises(TypeError, match="Invalid URL: "):
         Request(url)
@@ -76,3 +76,19 @@ async def test_a_clone_has_a_body_of_its_own() -> None:
     request = Request("http://localhost/", method="POST", body=b"x")
     copy = request.clone()
     assert await request.bytes() == await copy.bytes() == b"x"
+
+
+def test_a_request_made_of_another_keeps_what_it_does_not_replace() -> None:
+    source = Request("http://localhost/", method="PUT", redirect="manual", headers={"a": "b"})
+    copy = Request(source, method="POST")
+    assert (copy.url, copy.method, copy.redirect, copy.headers["a"]) == ("http://localhost/", "POST", "manual", "b")
+    assert copy.clone().redirect == "manual"
+
+
+async def test_a_response_that_was_read_cannot_be_cloned() -> None:
+    response = Response("x", 201, "Made", {"a": "b"})
+    copy = response.clone()
+    assert (copy.status, copy.status_text, copy.headers["a"]) == (201, "Made", "b")
+    assert await response.text() == await copy.text() == "x"
+    with pytest.raises(OSError, match="Body already used"):
+        response.clone()

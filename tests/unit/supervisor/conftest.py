@@ -1,0 +1,38 @@
+"""A project on disk and its configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from durable import config
+from durable.config import Config
+
+SETTINGS = """\
+name = "chat"
+main = "main.py"
+compatibility_date = "2026-01-01"
+
+[[durable_objects.bindings]]
+name = "ROOMS"
+class_name = "Room"
+
+[[migrations]]
+tag = "v1"
+new_sqlite_classes = ["Room"]
+"""
+
+
+@pytest.fixture
+def configured(tmp_path: Path) -> Callable[..., Config]:
+    """`configured(more)` is the configuration of a project with these settings added."""
+
+    def load(more: str = "", *, secrets: str = "") -> Config:
+        (tmp_path / "main.py").write_text("")
+        (tmp_path / "durable.toml").write_text(SETTINGS + more)
+        (tmp_path / ".dev.vars").write_text(secrets)
+        return config.load(tmp_path / "durable.toml")
+
+    return load

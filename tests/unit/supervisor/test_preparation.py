@@ -1,0 +1,67 @@
+"""From a configuration and the state to a program."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from durable.clock import ManualClock
+from durable.config import Config
+from durable.errors import MigrationError
+from durable.storage.layout import StateLayout
+from durable.storage.state_db import StateDatabase
+from durable.supervisor.preparation import Preparation
+
+DELETES = '[[migrations]]\ntag = "v2"\nnew_sqlite_classes = ["Hall"]\ndeleted_classes = ["Room"]\n'
+
+
+@pytest.fixture
+def preparation(tmp_path: Path) -> Iterator[Preparation]:
+    layout = StateLayout(tmp_path / "state")
+    layout.ensure()
+    with StateDatabase(layout.state_file) as state_db:
+        yield Preparation(layout, state_db, ManualClock(), random.Random(1))
+
+
+def test_new_classes_are_added_on_the_way_and_only_once(preparation: Preparation, configured: Callable[..., Config]):
+    first = preparation.prepare(configured())
+    second = preparation.prepare(configured())
+
+    assert [namespace.class_name for namespace in first.namespaces] == ["Room"]
+    assert second.namespaces == first.namespaces
+
+
+def test_what_deletes_waits_for_the_developers_word_and_names_its_steps(
+    preparation: Preparation, configured: Callable[..., Config]
+):
+    preparation.prepare(configured())
+
+    with pytest.raises(MigrationError) as caught:
+        preparation.prepare(configured(DELETES))
+
+    assert str(caught.value) == (
+        "these migrations are not applied yet:\n"
+        "    v2: delete class Room with all its objects; their data moves to the folder deleted\n"
+        "    v2: create class Hall"
+    )
+    assert caught.value.fix == "durable migrate"
+    assert [row.class_name for row in preparation.state_db.namespaces(None)] == ["Room"]
+
+
+def test_with_the_developers_word_it_is_done(preparation: Preparation, configured: Callable[..., Config]):
+    preparation.prepare(configured())
+    config = configured(DELETES)
+
+    preparation.apply(config, preparation.pending(config))
+
+    assert [namespace.class_name for namespace in preparation.program(config).namespaces] == ["Hall"]
+    assert preparation.pending(config).is_empty
+
+
+def test_a_moved_clock_goes_with_the_program(preparation: Preparation, configured: Callable[..., Config]):
+    preparation.state_db.set_clock_offset_ms(86_400_000)
+
+    assert preparation.prepare(configured()).clock_offset_ms == 86_400_000

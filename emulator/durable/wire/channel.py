@@ -1,8 +1,9 @@
 """A duplex channel of messages over one stream socket. Knows nothing of what the messages mean.
 
 What is sent during one turn of the event loop leaves together, at the end of that turn or as soon as it is worth a
-system call; what the kernel does not take waits here, in order. The socket is used directly rather than through a transport because the moment of
-leaving is part of the contract: a frame sent before a task was created has left before that task first runs.
+system call; what the kernel does not take waits here, in order. The socket is used directly rather than through a
+transport because the moment of leaving is part of the contract: a frame sent before a task was created has left before
+that task first runs.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from durable.errors import WireError
 from durable.limits import CHANNEL_HIGH_WATER_BYTES
 from durable.wire.codec import FrameReader, FrameWriter
 from durable.wire.messages import Message
-
 
 _SLICE_BYTES = 4 * 1024
 """Bytes handed over, or taken in, at a time while frames are small: some twenty requests.
@@ -66,7 +66,7 @@ class Channel(Generic[M]):
         self._loop.add_reader(sock.fileno(), self._readable)
 
     def send(self, message: Message) -> None:
-        """Queue one message; it leaves at the end of this turn, or with enough others before. A closed channel drops it."""
+        """Queue one message; it leaves at the end of this turn or before. A closed channel drops it."""
         if self.closed:
             return
         self._writer.append(message)

@@ -18,7 +18,7 @@ from durable.limits import CHANNEL_HIGH_WATER_BYTES
 from durable.wire.codec import FrameReader, FrameWriter
 from durable.wire.messages import Message
 
-_SLICE_BYTES = 4 * 1024
+_SLICE_BYTES = 4096
 """Bytes handed over, or taken in, at a time while frames are small: some twenty requests.
 
 Both processes then work at once. With everything in one piece, the host would idle while the gateway collects what

@@ -20,6 +20,7 @@ import uvloop
 
 from durable import __version__
 from durable.emulator import Emulator
+from durable.limits import GC_YOUNG_OBJECTS
 from durable.supervisor.events import ConfigRejected, Reloaded, ReloadFailed
 from durable_cli import console, exit_codes, report
 from durable_cli.bindings import bindings_rows, bindings_table
@@ -112,6 +113,7 @@ class _Run:
     def _tell_start(self) -> None:
         self._started = True
         gc.freeze()  # modules live as long as the process: no collection looks at them again
+        gc.set_threshold(GC_YOUNG_OBJECTS)
         gc.enable()
         if self._load_failure == exit_codes.DONE:
             self._tell_ready()

@@ -372,7 +372,7 @@ class Actor:
         except StorageError as error:
             self.reset(ActorResetError(str(error)))
             return
-        self._finish_commit()
+        self._finish_commit(alarm)
 
     def _indexed(self, alarm: int | None, error: str) -> None:
         if self.broken is not None:
@@ -381,14 +381,13 @@ class Actor:
             self.reset(ActorResetError(f"the index of objects could not be written: {error}"))
             return
         self._indexed_alarm = alarm
-        self._finish_commit()
+        self._finish_commit(alarm)
         if self.broken is None:
             self.gate.end_commit()
 
-    def _finish_commit(self) -> None:
+    def _finish_commit(self, alarm: int | None) -> None:
         store = self.store
         try:
-            alarm = store.alarm_now
             if not store.commit():
                 self.dirty = False
                 self._let_out()

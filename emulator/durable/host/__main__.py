@@ -17,9 +17,6 @@ from durable.host.outgoing import close_client
 _PARENT_POLL_SECONDS = 1.0
 """How soon a host notices that its gateway died while user code blocks the loop."""
 
-_SWITCH_SECONDS = 0.0002
-"""How long a thread waits for the interpreter before it asks for it."""
-
 _PR_SET_PDEATHSIG = 1
 """prctl(2): the signal this process gets when its parent dies."""
 
@@ -29,9 +26,6 @@ def main() -> int:
     # Not argparse: it takes longer to import than all of this, and its one caller makes no mistakes.
     options = dict(zip(sys.argv[1::2], map(int, sys.argv[2::2]), strict=True))
     channel_fd, lock_fd = options["--channel-fd"], options["--lock-fd"]
-    # A thread that makes commits durable needs the interpreter twice per epoch; by default a busy loop lets it wait
-    # five milliseconds each time, which is ten times what the disk takes.
-    sys.setswitchinterval(_SWITCH_SECONDS)
     # The terminal's Ctrl+C is the gateway's to answer; it drains its hosts.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.set_inheritable(channel_fd, False)

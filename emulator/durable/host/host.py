@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import os
 import socket
 from collections.abc import Callable, Coroutine
@@ -28,7 +29,7 @@ from durable.host.loader import Project, preimport
 from durable.host.registry import Registry
 from durable.host.transport import Transport, handed_over
 from durable.host.worker import Worker, client_socket, send_response
-from durable.limits import RPC_PAYLOAD_BYTES_MAX
+from durable.limits import GC_YOUNG_OBJECTS, RPC_PAYLOAD_BYTES_MAX
 from durable.sdk.http import Request, Response
 from durable.sdk.object import DurableObject, WorkerEntrypoint
 from durable.sdk.runtime import Runtime
@@ -190,6 +191,9 @@ class Host:
         self.worker = Worker(
             self, entrypoint if entrypoint is not None and issubclass(entrypoint, WorkerEntrypoint) else None
         )
+        # What is imported lives as long as the process: no collection has to look at it again.
+        gc.freeze()
+        gc.set_threshold(GC_YOUNG_OBJECTS)
         self.send(wire.Ready(sorted(classes), project.hashes, project.third_party_modules()))
 
     def _namespaces(self, load: wire.Load) -> dict[str, DurableObjectNamespace]:
@@ -349,6 +353,8 @@ class Host:
 
     def _epoch_durable(self, epoch: int) -> None:
         self.send(wire.EpochDurable(epoch))
+        # Now, not at the end of the turn: clients wait for this, and the turns that are ready may take a while.
+        self._channel.flush()
 
     def _epoch_failed(self, epoch: int, databases: list[Database]) -> None:
         failed = self.registry.keys_of(databases)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 HeadersInit: TypeAlias = "Headers | Mapping[str, str] | Iterable[tuple[str, str]] | None"
 BodyInit: TypeAlias = "str | bytes | bytearray | memoryview | AsyncIterable[bytes | str] | None"
 
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _NULL_BODY_STATUSES = frozenset({101, 204, 205, 304})
 _REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
 
@@ -268,12 +269,7 @@ class Response(Body):
     @property
     def reason(self) -> str:
         """The status text that goes on the wire."""
-        if self.status_text:
-            return self.status_text
-        try:
-            return HTTPStatus(self.status).phrase
-        except ValueError:
-            return "Unknown"
+        return self.status_text or _PHRASES.get(self.status, "Unknown")
 
     @classmethod
     def from_json(cls, data: Any, status: int = 200, status_text: str = "", headers: HeadersInit = None) -> Response:

@@ -95,10 +95,8 @@ class Epochs:
             if self._timer is None and self._in_flight is None:
                 self._timer = self._loop.call_later(RELAXED_SYNC_SECONDS, self._kick)
             return 0
-        if self._in_flight is None and not self._kick_planned:
-            # After the turns that are ready to run now: they share this sync instead of waiting for the next one.
-            self._kick_planned = True
-            self._loop.call_soon(self._kick)
+        if self._in_flight is None:
+            self._plan_kick()
         return number
 
     @property
@@ -209,10 +207,18 @@ class Epochs:
     def _go_on(self) -> None:
         if not self._filling.databases or self._in_flight is not None:
             return
-        if not self._relaxed or self._hurry >= self._filling.number:
+        if not self._relaxed:
+            self._plan_kick()
+        elif self._hurry >= self._filling.number:
             self._kick()
         elif self._timer is None:
             self._timer = self._loop.call_later(RELAXED_SYNC_SECONDS, self._kick)
+
+    def _plan_kick(self) -> None:
+        """Kick after the turns that are ready to run now: they share this sync instead of waiting for the next one."""
+        if not self._kick_planned:
+            self._kick_planned = True
+            self._loop.call_soon(self._kick)
 
     # --- the end --------------------------------------------------------------------------------------------------
     def close(self) -> None:

@@ -18,8 +18,8 @@ from durable.limits import CHANNEL_HIGH_WATER_BYTES
 from durable.wire.codec import FrameReader, FrameWriter
 from durable.wire.messages import Message
 
-_SLICE_BYTES = 1024
-"""Bytes handed over, or taken in, at a time while frames are small: a handful of requests.
+_SLICE_BYTES = 2 * 1024
+"""Bytes handed over, or taken in, at a time while frames are small: some ten requests.
 
 Both processes then work at once. With everything in one piece, the host would idle while the gateway collects what
 sixty-four clients ask, and the gateway while the host runs it all.

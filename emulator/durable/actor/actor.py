@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from threading import get_ident
@@ -19,7 +18,7 @@ from durable.actor.input_gate import CriticalSection, InputGate
 from durable.actor.state import ActorState, accept_socket
 from durable.actor.turn import TurnDriver, actor_variable, section_variable
 from durable.errors import ActorError, ActorResetError, DurableObjectAbort, OverloadedError, StorageError
-from durable.limits import CRITICAL_SECTION_DEPTH_MAX, CRITICAL_SECTION_SECONDS, MAILBOX_EVENTS_MAX
+from durable.limits import MAILBOX_EVENTS_MAX
 from durable.sdk.aliases import find_handler
 from durable.sdk.runtime import runtime_variable
 from durable.sdk.websocket import WebSocket
@@ -326,7 +325,14 @@ class Actor:
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """A task of this actor for work that belongs to no single event, such as a streamed body."""
-        return self.engine.loop.create_task(work, context=self._context.copy())
+        return self.engine.loop.create_task(work, context=self.new_context())
+
+    def new_context(self, section: CriticalSection | None = None) -> contextvars.Context:
+        """What a new task of this actor starts with."""
+        context = self._context.copy()
+        if section is not None:
+            context.run(section_variable.set, section)
+        return context
 
     # --- turns and commits ------------------------------------------------------------------------------------
     def first_write(self) -> None:
@@ -483,64 +489,7 @@ class Actor:
         self.emit_request(lambda epoch: self.when_durable(epoch, done, lost))
         return future
 
-    # --- critical sections ------------------------------------------------------------------------------------
-    def run_critical(self, callback: Callable[[], Any], *, breaks: bool) -> Awaitable[Any]:
-        """Run `callback` while the gate is shut for everyone else. `breaks`: what it raises resets the actor."""
-        self.check_usable()
-        parent = section_variable.get()
-        if parent is not None and parent.depth >= CRITICAL_SECTION_DEPTH_MAX:
-            raise ActorError("blockConcurrencyWhile() calls are nested too deeply.")
-        outcome: asyncio.Future[Any] = self.engine.loop.create_future()
-        self.gate.when_admitted(parent, partial(self._enter_critical, parent, callback, outcome, breaks))
-        return outcome
-
-    def _enter_critical(
-        self, parent: CriticalSection | None, callback: Callable[[], Any], outcome: asyncio.Future[Any], breaks: bool
-    ) -> None:
-        section = self.gate.enter(parent)
-        context = self._context.copy()
-        context.run(section_variable.set, section)
-        task: asyncio.Task[Any] = asyncio.Task(
-            TurnDriver(_call(callback), self, section), loop=self.engine.loop, context=context
-        )
-        self.adopt(task)
-        timer = self.engine.loop.call_later(CRITICAL_SECTION_SECONDS, self._critical_timeout)
-        task.add_done_callback(partial(self._leave_critical, section, outcome, breaks, timer))
-
-    def _leave_critical(
-        self,
-        section: CriticalSection,
-        outcome: asyncio.Future[Any],
-        breaks: bool,
-        timer: asyncio.TimerHandle,
-        task: asyncio.Task[Any],
-    ) -> None:
-        timer.cancel()
-        error: BaseException | None = asyncio.CancelledError() if task.cancelled() else task.exception()
-        if self.broken is not None:
-            outcome.cancel()
-            return
-        if error is not None and breaks:
-            with contextlib.suppress(AttributeError):
-                error.durable_object_reset = True  # type: ignore[attr-defined]
-            self.reset(error)
-            outcome.cancel()
-            return
-        if not outcome.done():
-            if error is None:
-                outcome.set_result(task.result())
-            else:
-                outcome.set_exception(error)
-        self.gate.leave(section)
-
-    def _critical_timeout(self) -> None:
-        error = ActorResetError(
-            "A call to blockConcurrencyWhile() in a Durable Object waited for too long. "
-            "The call was canceled and the Durable Object was reset."
-        )
-        error.overloaded = True
-        self.reset(error)
-
+    # --- transactions ------------------------------------------------------------------------------------------
     def begin_transaction(self) -> str:
         """Open an explicit transaction; turns end without a commit until it is over."""
         name = self.usable_store().savepoint()
@@ -565,11 +514,6 @@ class Actor:
 
 async def _copied(result: Awaitable[Any]) -> Any:
     return values.copy(await result)
-
-
-async def _call(callback: Callable[[], Any]) -> Any:
-    result = callback()
-    return await result if inspect.isawaitable(result) else result
 
 
 def aborted(error: DurableObjectAbort) -> ActorResetError:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+from durable.actor.critical_section import run_critical
 from durable.actor.sockets import ActorSocket, SocketRecord, encoded_attachment, web_socket_of
 from durable.actor.storage import ActorStorage
 from durable.errors import ActorResetError, DurableError, DurableObjectAbort, OverloadedError
@@ -41,7 +42,7 @@ class ActorState(DurableObjectState):
         _ = actor.spawn(wait())
 
     def block_concurrency_while(self, callback: Callable[[], Awaitable[T] | T]) -> Awaitable[T]:
-        return self._actor.run_critical(callback, breaks=True)
+        return run_critical(self._actor, callback, breaks=True)
 
     def accept_web_socket(self, ws: WebSocket, tags: Sequence[str] = ()) -> None:
         if not isinstance(ws, WebSocket):

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, S
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from durable.actor.critical_section import run_critical
 from durable.errors import StorageError
 from durable.sdk.aliases import merge_options
 from durable.sdk.storage import DurableObjectStorage, SqlStorage, SyncKv
@@ -130,7 +131,7 @@ class ActorStorage(DurableObjectStorage):
             actor.end_transaction(name, keep=True)
             return result
 
-        return actor.run_critical(work, breaks=False)
+        return run_critical(actor, work, breaks=False)
 
     def transaction_sync(self, callback: Callable[[], T]) -> T:
         store = self._actor.usable_store()

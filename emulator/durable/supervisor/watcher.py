@@ -199,7 +199,7 @@ def _is_ignored(folder_name: str) -> bool:
 
 
 def _fixed_folder(glob: str, root: Path) -> str | None:
-    """The folder above the first wildcard, when it exists: `../shared/**/*.py` → `<root>/../shared`."""
+    """The folder above the first wildcard, when it exists: `../common/**/*.py` → `<root>/../common`."""
     path = root
     for part in Path(glob).parts:
         if any(character in part for character in "*?["):

@@ -73,7 +73,7 @@ def test_a_file_that_the_program_loaded_matters_wherever_it_is(tmp_path: Path):
         ("pages", "pages/deep/photo.png", True),
         ("pages", "pages.png", False),
         ("image?.png", "image7.png", True),
-        ("../shared/*.txt", "../shared/words.txt", True),
+        ("../common/*.txt", "../common/words.txt", True),
         ("a+b/*.txt", "a+b/x.txt", True),
         ("pages/**", "data/pages/x", False),
     ],

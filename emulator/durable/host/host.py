@@ -91,6 +91,8 @@ class Host:
         self._handlers: dict[type, Callable[[Any], None]] = self._handler_table()
         loop.set_task_factory(task_factory)
         self.send(wire.Hello(version, python, os.getpid()))
+        # Now: the import of a program may take its time, and nobody should wonder who is there.
+        self._channel.flush()
 
     def _handler_table(self) -> dict[type, Callable[[Any], None]]:
         return {

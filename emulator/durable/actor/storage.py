@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from durable.actor.critical_section import run_critical
+from durable.actor.handlers import maybe_await
 from durable.errors import StorageError
 from durable.sdk.aliases import merge_options
 from durable.sdk.storage import DurableObjectStorage, SqlStorage, SyncKv
@@ -121,9 +121,7 @@ class ActorStorage(DurableObjectStorage):
             name = actor.begin_transaction()
             touched = actor.alarm_touched
             try:
-                result = callback(self)
-                if inspect.isawaitable(result):
-                    result = await result
+                result = await maybe_await(callback(self))
             except BaseException:
                 actor.alarm_touched = touched
                 actor.end_transaction(name, keep=False)

@@ -5,7 +5,6 @@ SQLite's own checkpoint would run inside a COMMIT, on the loop's thread, and eve
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from durable.limits import CHECKPOINT_LOG_FRAMES
@@ -13,9 +12,6 @@ from durable.storage.actor_store import ActorStore
 
 if TYPE_CHECKING:
     from durable.host.host import Host
-
-_POLL_SECONDS = 0.001
-"""How often an actor with an open transaction is looked at again; rare, so no turn pays for telling."""
 
 
 class Checkpoints:
@@ -34,9 +30,7 @@ class Checkpoints:
     async def _run(self, store: ActorStore) -> None:
         try:
             registry, actor_id = self._host.registry, store.path.stem
-            while not registry.lend(actor_id):  # noqa: ASYNC110
-                await asyncio.sleep(_POLL_SECONDS)
-            actor = registry.live(actor_id)
+            actor = await registry.lend(actor_id)
             try:
                 if actor is not None:
                     await self._host.loop.run_in_executor(None, store.checkpoint)

@@ -304,22 +304,18 @@ class Host:
     # --- the end ----------------------------------------------------------------------------------------------
     async def _drain(self, deadline_seconds: float) -> None:
         deadline = self.loop.time() + deadline_seconds
-        while self.registry.is_lending and self.loop.time() < deadline:  # noqa: ASYNC110
-            await asyncio.sleep(_POLL_SECONDS)
+        await self._while(lambda: self.registry.is_lending, deadline)
         not_begun: list[int] = []
         for actor in self.registry.actors:
             # The gateway still has these and delivers them to the next host; callers wait here until the deadline.
             withdrawn = actor.withdraw_waiting((SocketEvent, AlarmEvent))
             not_begun += [event.message.event for event in withdrawn if isinstance(event, SocketEvent)]
-        while self._busy() and self.loop.time() < deadline:  # noqa: ASYNC110
-            # Polled: a drain is rare, and no event then pays for telling that it was the last one.
-            await asyncio.sleep(_POLL_SECONDS)
+        await self._while(self._busy, deadline)
         epoch = 0
         for actor in self.registry.actors:
             actor.end_turn()
             epoch = max(epoch, actor.epoch)
-        while self._index_asked and self.loop.time() < deadline:  # noqa: ASYNC110
-            await asyncio.sleep(_POLL_SECONDS)
+        await self._while(lambda: bool(self._index_asked), deadline)
         if self._epochs is not None:
             await self._epochs.force(max(epoch, *(actor.epoch for actor in self.registry.actors), 0))
             self._epochs.close()
@@ -328,6 +324,11 @@ class Host:
         self._channel.flush()
         if not self.finished.done():
             self.finished.set_result(0)
+
+    async def _while(self, condition: Callable[[], bool], deadline: float) -> None:
+        # Polled: a drain is rare, and no event then pays for telling that it was the last one.
+        while condition() and self.loop.time() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(_POLL_SECONDS)
 
     def _busy(self) -> bool:
         return bool(self.worker.running) or any(actor.running_events for actor in self.registry.actors)

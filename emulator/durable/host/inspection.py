@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from durable import values
@@ -12,17 +11,11 @@ from durable.wire.messages import Inspect, InspectReply
 if TYPE_CHECKING:
     from durable.host.host import Host
 
-_POLL_SECONDS = 0.001
-"""Only tools wait here, so no event of an actor has to tell when it is free."""
-
 
 async def inspect(host: Host, request: Inspect) -> None:
     """Run the statement in a thread while the actor's gate is shut; answer rows or SQLite's message."""
     registry = host.registry
-    while not registry.lend(request.actor.id):  # noqa: ASYNC110
-        # An open transaction belongs to the actor: look when it is over.
-        await asyncio.sleep(_POLL_SECONDS)
-    actor = registry.live(request.actor.id)
+    actor = await registry.lend(request.actor.id)
     epoch = 0
     try:
         store = registry.store(request.actor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,9 @@ from durable.wire.messages import ActorKey
 
 if TYPE_CHECKING:
     from durable.host.host import Host
+
+_LOAN_POLL_SECONDS = 0.001
+"""How often a file that is wanted is looked at again."""
 
 _SWEEP_SECONDS_MAX = 1.0
 """How late an eviction may be."""
@@ -85,15 +89,20 @@ class Registry:
         return [self._keys[actor_id] for actor_id, store in self._stores.items() if store.is_open_on(databases)]
 
     # --- files in the hands of another thread -----------------------------------------------------------------
-    def lend(self, actor_id: str) -> bool:
-        """Keep every turn of the object out, so that another thread may use its file; False when that must wait."""
-        actor = self._actors.get(actor_id)
-        if actor_id in self._lent or (actor is not None and not actor.is_between_turns):
-            return False
+    async def lend(self, actor_id: str) -> Actor | None:
+        """Keep every turn of the object out, so that another thread may use its file; `give_back` must follow.
+
+        Waits until the file is free: an open transaction belongs to the actor. Returns the live actor, if there is one.
+        """
+        # Polled: tools and checkpoints are rare, and no turn then pays for telling that it was the last one.
+        while actor_id in self._lent or (  # noqa: ASYNC110
+            (actor := self.live(actor_id)) is not None and not actor.is_between_turns
+        ):
+            await asyncio.sleep(_LOAN_POLL_SECONDS)
         self._lent[actor_id] = []
         if actor is not None:
             actor.hold()
-        return True
+        return actor
 
     def give_back(self, actor_id: str, actor: Actor | None, epoch: int = 0) -> None:
         """The thread is done; `actor` was live when the file was lent, `epoch` is that of what was written."""

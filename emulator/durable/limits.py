@@ -71,12 +71,19 @@ INDEX_WRITES_WAITING_MAX: Final = 200_000
 SOCKET_MESSAGE_BYTES_MAX: Final = 32 * MIB
 """One received WebSocket message (platform)."""
 SOCKET_TAGS_MAX: Final = 10
+"""Tags of one WebSocket (platform)."""
 SOCKET_TAG_BYTES_MAX: Final = 256
+"""UTF-8 bytes of one tag (platform)."""
 SOCKETS_PER_OBJECT_MAX: Final = 32_768
+"""Accepted WebSockets of one object (platform)."""
 SOCKET_ATTACHMENT_BYTES_MAX: Final = 16_384
+"""One attachment, encoded (platform)."""
 AUTO_RESPONSE_BYTES_MAX: Final = 2048
+"""UTF-8 bytes of the request, and of the response, of an auto-response (platform)."""
 SOCKET_EVENT_TIMEOUT_MS_MAX: Final = 604_800_000
+"""Longest time limit that an object may set for its WebSocket events: seven days (platform)."""
 SOCKET_CLOSE_REASON_BYTES_MAX: Final = 123
+"""UTF-8 bytes of the reason in a close frame (platform: RFC 6455, 5.5)."""
 SOCKET_EVENTS_WAITING_MAX: Final = 1024
 """Events of one client socket waiting for its actor before the gateway stops reading that socket (ours)."""
 SOCKET_SEND_BUFFER_BYTES_MAX: Final = 4 * MIB
@@ -103,6 +110,7 @@ what dies young does so by reference count (ours)."""
 
 # --- HTTP -----------------------------------------------------------------------------------------------------
 HTTP_HEADER_BYTES_MAX: Final = 64 * KIB
+"""One header of a request (ours)."""
 CONNECT_SECONDS_MAX: Final = 30.0
 """How long `fetch` may take to connect to a server outside (ours)."""
 HTTP_BODY_BYTES_MAX: Final = 100 * MIB
@@ -140,11 +148,13 @@ WATCHED_FOLDERS_MAX: Final = 8192
 RESTART_SECONDS_FIRST: Final = 0.1
 """Delay before the second restart in a row; doubles from there (ours)."""
 RESTART_SECONDS_MAX: Final = 5.0
+"""The delay between restarts stops doubling here (ours)."""
 RESTART_FORGIVEN_SECONDS: Final = 10.0
 """A host that lived this long starts the count of restarts anew (ours)."""
 
 # --- configuration --------------------------------------------------------------------------------------------
 CONFIG_BYTES_MAX: Final = 256 * KIB
+"""One configuration file (ours)."""
 CONFIG_DEPTH_MAX: Final = 64
 """Nesting of arrays and tables, and parts of a dotted key: TOML parsers are quadratic or recursive in them (ours)."""
 CONFIG_WORD_CHARACTERS_MAX: Final = 1024
@@ -154,6 +164,7 @@ WORKER_NAME_CHARACTERS_MAX: Final = 63
 CLASS_NAME_BYTES_MAX: Final = 128
 """UTF-8 bytes of a class name: with its suffix it names a folder, and folder names end at 255 bytes (ours)."""
 MIGRATION_TAG_CHARACTERS_MAX: Final = 64
+"""Characters of the tag of a migration (ours)."""
 MIGRATIONS_MAX: Final = 1000
 """Entries of `[[migrations]]` (ours)."""
 BINDINGS_MAX: Final = 1000
@@ -175,12 +186,19 @@ SQL_VALUE_BYTES_MAX: Final = 2 * MIB
 SQL_TEXT_BYTES_MAX: Final = 100_000
 """Length of one statement (platform)."""
 SQL_COLUMNS_MAX: Final = 100
+"""Columns of a table or a result (platform)."""
 SQL_BINDINGS_MAX: Final = 100
+"""Bindings of one statement (platform)."""
 SQL_EXPRESSION_DEPTH_MAX: Final = 100
+"""Nesting of one expression (platform)."""
 SQL_COMPOUND_SELECT_MAX: Final = 5
+"""SELECTs that UNION, INTERSECT and EXCEPT join in one statement (platform)."""
 SQL_LIKE_PATTERN_BYTES_MAX: Final = 50
+"""Length of a LIKE or GLOB pattern (platform)."""
 SQL_FUNCTION_ARGUMENTS_MAX: Final = 127
+"""Arguments of one SQL function (platform)."""
 SQL_TRIGGER_DEPTH_MAX: Final = 10
+"""Triggers that set each other off (platform)."""
 SQL_PROGRAM_STEPS_MAX: Final = 25_000
 """Instructions of one compiled statement (platform)."""
 SQL_STATEMENTS_CACHED_MAX: Final = 128
@@ -190,11 +208,48 @@ ALARM_MS_MAX: Final = 6_917_529_027_641
 CHECKPOINT_LOG_FRAMES: Final = 4096
 """Pages of 4 KiB in a write-ahead log after which it is copied into its file: 16 MiB. The actor stands still for
 that, so a busy one should not have to ten times a second (ours)."""
+CHECKPOINT_RETRY_FRAMES: Final = 1024
+"""Pages that a log grows by before a checkpoint that an unfinished cursor prevented is tried again (ours)."""
+HISTORY_BASE_BYTES: Final = 64 * MIB
+"""Archived logs of an object after which its file is copied, if that is not larger: a restore copies the file and
+replays what follows, so this bounds the time it takes, and the copies at most double what is written (ours)."""
+HISTORY_BYTES_MAX: Final = 1024 * MIB
+"""History kept of one object, or `HISTORY_FILE_MULTIPLE` times its file if that is more; the oldest goes (ours)."""
+HISTORY_FILE_MULTIPLE: Final = 4
+"""Sizes of its own file that the history of a large object may take (ours)."""
+HISTORY_UNDO_MAX: Final = 1000
+"""Restores of one object that can be undone by their bookmark; the oldest is forgotten (ours)."""
+HISTORY_SWEEP_SECONDS: Final = 60.0
+"""Pause between two looks for history that has become too old, each in one of the 256 folders of a class (ours)."""
+TIMES_FLUSH_SECONDS: Final = 1.0
+"""How long the times of commits stay in memory: a moment in them resolves to the one before after a crash (ours)."""
+TIMES_FLUSH_SLICE_SECONDS: Final = 0.005
+"""How long writing them may keep the loop, when many objects were written to (ours)."""
 RELAXED_SYNC_SECONDS: Final = 1.0
 """How long a commit may wait for the disk with `durability = "relaxed"` (ours)."""
 SYNC_THREADS_MAX: Final = 16
 """Threads that flush the files of one epoch at the same time (ours)."""
+KERNEL_SYNCS_MAX: Final = 256
+"""Files of one epoch that are given to Linux's asynchronous I/O; further ones go to threads. Linux allows 65 536 on the
+whole machine by default (ours)."""
 SYNC_FILES_PER_THREAD_MIN: Final = 4
 """Fewer files than this are not worth waking another thread (ours)."""
+DESCRIPTORS_RESERVED: Final = 96
+"""File descriptors of a process that are kept for everything but object files or clients: the channel, logs, modules
+that are being imported, sockets of user code (ours)."""
+DESCRIPTORS_PER_FILE: Final = 3
+"""An open object file has its main file, its log, and the log once more for whoever syncs it (ours)."""
+OPEN_FILES_MIN: Final = 16
+"""Object files that a host keeps open, however few descriptors it may have (ours)."""
+OPEN_FILES_MAX: Final = 512
+"""Object files that a host keeps open, however many descriptors it may have: about 200 KiB of memory each (ours)."""
+OPEN_FILES_SPARE: Final = 16
+"""Files that may be open beyond the bound, for turns that are under way when it is reached; as many as calls may be
+inside calls (ours)."""
+OPEN_FILE_WAIT_SECONDS: Final = 1.0
+"""How long events wait for a file to become closable before they are let in one by one, as far as the spare files
+reach: who holds the files may be waiting for them (ours)."""
+DESCRIPTORS_MAX: Final = 1 << 20
+"""Soft limit that we ask for where the hard one is higher or missing (ours)."""
 INSPECT_STEPS: Final = 10_000
 """SQLite instructions between two looks at the time limit of a tool's query; about a tenth of a millisecond (ours)."""

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from durable.errors import StorageError
 from durable.limits import RELAXED_SYNC_SECONDS
 from durable.storage.database import Database
-from durable.storage.sync_pool import Disk, Group, SyncPool, SystemDisk, Target
+from durable.storage.kernel_sync import Syncs, open_syncs
+from durable.storage.sync_pool import Disk, Group, SyncPool, Target
 
 
 class Epoch:
@@ -72,7 +73,9 @@ class Epochs:
         self._loop = loop
         self._on_durable = on_durable
         self._on_failed = on_failed
-        self._pool = SyncPool(loop, disk if disk is not None else SystemDisk(), self._group_done)
+        self._pool: Syncs = (
+            open_syncs(loop, self._group_done) if disk is None else SyncPool(loop, disk, self._group_done)
+        )
         self._filling = Epoch(1)
         self._in_flight: Epoch | None = None
         self._hurry = 0

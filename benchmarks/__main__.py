@@ -12,12 +12,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import memory, moments, report, subjects
-from benchmarks.cases import CASES, Case, Measure, Series, run_case
+from benchmarks import disk, memory, moments, pitr, report, subjects, tables
+from benchmarks.cases import CASES, Case, run_case
+from benchmarks.measure import Bar, Measure, Series
 from benchmarks.servers import Recipe, Server, Unavailable, start
 from benchmarks.subjects import BARE, DURABLE, WORKERD, WRANGLER, Peers
 
-MOMENTS = ("cold-start", "reload", "memory")
+OTHERS = ("memory", "disk", "pitr", "cold-start", "reload")
 COLD_STARTS = 7
 SAVES = 20
 COLD_START_MS_MAX = 600.0
@@ -27,7 +28,7 @@ talk = Console(stderr=True, highlight=False)
 
 
 def arguments() -> argparse.Namespace:
-    names = [case.name for case in CASES] + list(MOMENTS)
+    names = [case.name for case in CASES] + list(OTHERS)
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--peers", action="store_true", help="also measure workerd and `wrangler dev` from npm")
     parser.add_argument("--peers-dir", type=Path, help="where npm installs them; kept when given")
@@ -74,6 +75,16 @@ def under_load(chosen: argparse.Namespace, scratch: Path, peers: Peers | None) -
     return measures
 
 
+def of_the_disk(chosen: argparse.Namespace, scratch: Path) -> list[Measure]:
+    """The raw ceilings, with no server running, and what history costs, with no other server running."""
+    measures = []
+    if "disk" in chosen.only:
+        measures += disk.measure(scratch / "disk", rounds=chosen.rounds, seconds=chosen.seconds, say=talk.print)
+    if "pitr" in chosen.only:
+        measures += pitr.measure(scratch / "pitr", rounds=chosen.rounds, seconds=chosen.seconds, say=talk.print)
+    return measures
+
+
 def memory_after(servers: dict[str, Server]) -> list[Measure]:
     """Memory of the processes as the load left them; a line each for the gateway and every host."""
     sizes = memory.by_process(servers[DURABLE].pid) if DURABLE in servers else {}
@@ -93,7 +104,7 @@ def waited_for(chosen: argparse.Namespace, scratch: Path, peers: Peers | None) -
     measures = []
     if "cold-start" in chosen.only:
         talk.print("cold-start …")
-        measure = Measure("cold-start", "command → first 200", "ms", {}, bar=COLD_START_MS_MAX)
+        measure = Measure("cold-start", "command → first 200", "ms", {}, bars=(Bar(COLD_START_MS_MAX),))
         measure.series[BARE] = moments.cold_starts(
             lambda _: subjects.bare("application"), scratch / "cold-bare", times=COLD_STARTS
         )
@@ -105,7 +116,7 @@ def waited_for(chosen: argparse.Namespace, scratch: Path, peers: Peers | None) -
         measures.append(measure)
     if "reload" in chosen.only:
         talk.print("reload …")
-        measure = Measure("reload", "save → new code", "ms", {}, bar=RELOAD_MS_MAX)
+        measure = Measure("reload", "save → new code", "ms", {}, bars=(Bar(RELOAD_MS_MAX),))
         folder = scratch / "reload"
         recipe = subjects.durable(folder)
         measure.series[DURABLE] = moments.saves(recipe, recipe.folder / "main.py", folder, times=SAVES)
@@ -136,11 +147,12 @@ def main() -> int:
             if chosen.peers:
                 peers = subjects.install_peers(chosen.peers_dir or scratch / "npm")
                 talk.print("peers: " + ", ".join(f"{name} {version}" for name, version in peers.versions.items()))
-            measures = under_load(chosen, scratch, peers) + waited_for(chosen, scratch, peers)
+            measures = under_load(chosen, scratch, peers) + of_the_disk(chosen, scratch)
+            measures += waited_for(chosen, scratch, peers)
         except Unavailable as error:
             talk.print(str(error), markup=False, style="red")
             return 1
-    Console(width=None if sys.stdout.isatty() else 160).print(report.table(measures))
+    Console(width=None if sys.stdout.isatty() else 160).print(*tables.tables(measures), sep="\n")
     if report.unrest(measures) > UNREST_MAX:
         talk.print(f"the yardstick varied by {report.unrest(measures):.0%}: the machine was not quiet, measure again")
     settings = {"rounds": chosen.rounds, "seconds": chosen.seconds, "only": chosen.only}
@@ -148,7 +160,10 @@ def main() -> int:
     target = chosen.json or subjects.HERE / "results" / time.strftime("%Y-%m-%dT%H%M%S.json")
     report.write(target, found)
     talk.print(f"written to {target}")
-    return 1 if chosen.check and any(measure.bar_met() is False for measure in measures) else 0
+    if chosen.check:
+        for line in tables.bar_lines(measures):
+            talk.print(line, markup=False)
+    return 1 if chosen.check and any(measure.met(bar) is False for measure in measures for bar in measure.bars) else 0
 
 
 if __name__ == "__main__":

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
+from benchmarks.measure import Bar, Measure, Series
 from benchmarks.servers import Server, Unavailable, get
 from benchmarks.subjects import BARE, BARE_SERVER, DURABLE, RELAXED, REPO, WORKERD
 
@@ -29,9 +29,8 @@ class Case:
     objects: int = 1
     subject: str = DURABLE
     prime: str = ""
-    """Asked once before the rounds, so that there is something to read."""
-    bar: float | None = None
-    """The ratio to bare aiohttp that the project holds itself to."""
+    """Asked once for each object before the rounds, so that there is something to read."""
+    bars: tuple[Bar, ...] = ()
 
     def path_on(self, server: str) -> str:
         return self.bare_path if server in (BARE, BARE_SERVER) else self.path
@@ -42,58 +41,26 @@ class Case:
 
 
 CASES = (
-    Case("hello", "worker hello", "http", "/hello", bar=0.5),
-    Case("rpc", "in-memory RPC, one object", "http", "/rpc", bar=0.4),
+    Case("hello", "worker hello", "http", "/hello", bars=(Bar(0.5, BARE),)),
+    Case("rpc", "in-memory RPC, one object", "http", "/rpc", bars=(Bar(0.4, BARE),)),
     Case("rpc-64", "in-memory RPC, 64 objects", "http", "/rpc/{i}", objects=64),
-    Case("sql", "SQL upsert, full, one object", "http", "/sql", bar=0.3),
+    Case("sql", "SQL upsert, full, one object", "http", "/sql", bars=(Bar(0.3, BARE), Bar(5.0, WORKERD))),
     Case("sql-64", "SQL upsert, full, 64 objects", "http", "/sql/{i}", objects=64),
+    Case(
+        "sql-200",
+        "SQL upsert, full, 200 objects",
+        "http",
+        "/sql/{i}",
+        objects=200,
+        prime="/sql/{i}",
+        bars=(Bar(2.5, WORKERD),),
+    ),
     Case("sql-relaxed", "SQL upsert, relaxed, one object", "http", "/sql", subject=RELAXED),
     Case("sql-read", "SQL read, one object", "http", "/read", prime="/sql"),
     Case("kv", "KV get and put, full, one object", "http", "/kv"),
     Case("echo", "WebSocket echo, one object", "echo", "/echo", "/echo"),
-    Case("fanout", f"fan-out to {ROOM_MEMBERS}, frames", "fanout", "/room", "/room", bar=0.4),
+    Case("fanout", f"fan-out to {ROOM_MEMBERS}, frames", "fanout", "/room", "/room", bars=(Bar(0.4, BARE),)),
 )
-
-
-@dataclass
-class Series:
-    """The rounds of one server in one measure, in the measure's unit."""
-
-    rounds: list[float] = field(default_factory=list)
-    p50_ms: list[float] = field(default_factory=list)
-    p99_ms: list[float] = field(default_factory=list)
-    client_cpu: list[float] = field(default_factory=list)
-    errors: int = 0
-    first_error: str = ""
-
-    @property
-    def median(self) -> float:
-        return statistics.median(self.rounds)
-
-
-@dataclass
-class Measure:
-    """One line of the report. `bar` is a ratio when the unit is a rate, else the largest value allowed."""
-
-    name: str
-    title: str
-    unit: Literal["/s", "ms", "MB"]
-    series: dict[str, Series]
-    subject: str = DURABLE
-    bar: float | None = None
-
-    def ratio(self, other: str) -> float | None:
-        """The product's median as a share of the other's."""
-        if self.subject not in self.series or other not in self.series or not self.series[other].median:
-            return None
-        return self.series[self.subject].median / self.series[other].median
-
-    def bar_met(self) -> bool | None:
-        if self.bar is None or self.subject not in self.series:
-            return None
-        if self.unit == "/s":
-            return (self.ratio(BARE) or 0.0) >= self.bar
-        return self.series[self.subject].median <= self.bar
 
 
 def run_case(
@@ -101,26 +68,20 @@ def run_case(
 ) -> Measure:
     """Alternate between the servers, round after round, so that a slow minute of the machine hits all of them."""
     taking_part = [name for name in case.servers() if name in servers]
-    measure = Measure(case.name, case.title, "/s", {name: Series() for name in taking_part}, case.subject, case.bar)
+    measure = Measure(case.name, case.title, "/s", {name: Series() for name in taking_part}, case.subject, case.bars)
     for name in taking_part:
         if case.prime and name not in (BARE, BARE_SERVER):
-            get(servers[name].port, case.prime)
+            for number in range(case.objects):
+                get(servers[name].port, case.prime.replace("{i}", str(number)))
     for number in range(rounds):
         for name in taking_part:
-            result = drive(case, servers[name], seconds)
-            series = measure.series[name]
-            series.rounds.append(result["count"] / result["seconds"])
-            series.p50_ms.append(result["p50_ms"])
-            series.p99_ms.append(result["p99_ms"])
-            series.client_cpu.append(result["client_cpu"])
-            series.errors += result["errors"]
-            series.first_error = series.first_error or result.get("first_error", "")
-            say(f"{case.name} round {number + 1}/{rounds}: {name} {series.rounds[-1]:,.0f}/s")
+            drive(case, servers[name], seconds, measure.series[name])
+            say(f"{case.name} round {number + 1}/{rounds}: {name} {measure.series[name].rounds[-1]:,.0f}/s")
     return measure
 
 
-def drive(case: Case, server: Server, seconds: float) -> dict[str, Any]:
-    """One load process, start to end."""
+def drive(case: Case, server: Server, seconds: float, series: Series) -> None:
+    """One load process, start to end: one more round of `series`."""
     module = ["benchmarks.http_client"] if case.load == "http" else ["benchmarks.socket_client", case.load]
     connections = ROOM_MEMBERS if case.load == "fanout" else CONNECTIONS
     command = [sys.executable, "-m", *module, str(server.port), case.path_on(server.name)]
@@ -128,4 +89,10 @@ def drive(case: Case, server: Server, seconds: float) -> dict[str, Any]:
     done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=seconds + 60, check=False)
     if done.returncode:
         raise Unavailable(f"{case.name} on {server.name}: {done.stderr[-1500:]}\n{server.log_tail()}")
-    return dict(json.loads(done.stdout))
+    result: dict[str, Any] = json.loads(done.stdout)
+    series.rounds.append(result["count"] / result["seconds"])
+    series.p50_ms.append(result["p50_ms"])
+    series.p99_ms.append(result["p99_ms"])
+    series.client_cpu.append(result["client_cpu"])
+    series.errors += result["errors"]
+    series.first_error = series.first_error or result.get("first_error", "")

@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
+import math
 import re
 import time
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, Final
 
@@ -38,9 +41,9 @@ class Load:
 
 
 class Connection(asyncio.Protocol):
-    def __init__(self, load: Load, request: bytes) -> None:
+    def __init__(self, load: Load, requests: Iterator[bytes]) -> None:
         self.load = load
-        self.request = request
+        self.requests = requests
         self.answer_bytes = 0
         self.buffer = b""
         self.transport: Any = None
@@ -52,7 +55,7 @@ class Connection(asyncio.Protocol):
 
     def ask(self) -> None:
         self.asked = time.perf_counter()
-        self.transport.write(self.request)
+        self.transport.write(next(self.requests))
 
     def data_received(self, data: bytes) -> None:
         # Nothing is pipelined: a piece as long as the last whole answer that starts like one is a whole answer.
@@ -90,13 +93,23 @@ def request_bytes(port: int, path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAccept: */*\r\n\r\n".encode()
 
 
+def turns(first: int, *, connections: int, objects: int) -> list[int]:
+    """The objects that one connection asks, over and over. Together the connections ask all of them equally often.
+
+    Connection 3 of 64 asks objects 3, 67, 131, 195, 59, … of 200, and always object 3 of 64.
+    """
+    length = objects // math.gcd(objects, connections)
+    return [(first + turn * connections) % objects for turn in range(length)]
+
+
 async def run(port: int, path: str, *, connections: int, objects: int, warmup: float, seconds: float) -> dict[str, Any]:
     loop = asyncio.get_running_loop()
     load = Load()
     opened = []
     for i in range(connections):
-        request = request_bytes(port, path.replace("{i}", str(i % objects)))
-        transport, _ = await loop.create_connection(partial(Connection, load, request), "127.0.0.1", port)
+        asked = turns(i, connections=connections, objects=objects)
+        requests = itertools.cycle([request_bytes(port, path.replace("{i}", str(number))) for number in asked])
+        transport, _ = await loop.create_connection(partial(Connection, load, requests), "127.0.0.1", port)
         opened.append(transport)
     await asyncio.sleep(warmup)
     started, cpu_started = time.perf_counter(), time.process_time()

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.cases import Series
+from benchmarks.measure import Series
 from benchmarks.servers import Recipe, Unavailable, start
 
 QUIET_SECONDS = 1.3

@@ -1,4 +1,4 @@
-"""The measures as one table for people and one JSON document for programs."""
+"""The measures as one JSON document for programs, and how quiet the machine was."""
 
 from __future__ import annotations
 
@@ -12,72 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
-from benchmarks.cases import Measure, Series
-from benchmarks.subjects import BARE, BARE_SERVER, WORKERD, WRANGLER
+from benchmarks.measure import Measure
+from benchmarks.subjects import BARE
 
 PACKAGES = ("durable", "aiohttp", "uvloop", "apsw", "msgspec", "watchfiles")
-
-
-def table(measures: Sequence[Measure]) -> Table:
-    """Medians; a ratio is ours divided by theirs, so that more is better for /s and less for ms and MB."""
-    shown = Table(title="medians; ratio = durable ÷ the other: more is better for /s, less for ms and MB")
-    shown.add_column("measure")
-    for heading in (BARE, "durable", "ratio", "bar", "p50 ms", "p99 ms", WORKERD, "ratio"):
-        shown.add_column(heading, justify="right")
-    for measure in measures:
-        ours = measure.series.get(measure.subject)
-        if ours is None or not ours.rounds:
-            continue
-        peer = WORKERD if WORKERD in measure.series else WRANGLER
-        shown.add_row(
-            f"{measure.title} ({measure.unit})" + (f" [red]{ours.errors} errors[/red]" if ours.errors else ""),
-            number(measure.series.get(BARE)),
-            number(ours),
-            share(measure.ratio(BARE)),
-            bar(measure),
-            percentile(ours.p50_ms),
-            percentile(ours.p99_ms),
-            number(measure.series.get(peer)),
-            share(measure.ratio(peer)),
-        )
-        low_level = measure.ratio(BARE_SERVER)
-        if low_level is not None:
-            shown.add_row(
-                f"  against {BARE_SERVER}",
-                number(measure.series[BARE_SERVER]),
-                "",
-                share(low_level),
-                "",
-                "",
-                "",
-                "",
-                "",
-            )
-    return shown
-
-
-def number(series: Series | None) -> str:
-    if series is None or not series.rounds:
-        return ""
-    return f"{series.median:,.0f}" if series.median >= 100 else f"{series.median:.1f}"
-
-
-def share(ratio: float | None) -> str:
-    return "" if ratio is None else f"{ratio:.2f}"
-
-
-def percentile(values: Sequence[float]) -> str:
-    return f"{sorted(values)[len(values) // 2]:.2f}" if values else ""
-
-
-def bar(measure: Measure) -> str:
-    met = measure.bar_met()
-    if met is None:
-        return ""
-    sign = "≥" if measure.unit == "/s" else "≤"
-    return f"{sign} {measure.bar:g} " + ("[green]met[/green]" if met else "[red]missed[/red]")
 
 
 def unrest(measures: Sequence[Measure]) -> float:
@@ -111,7 +49,11 @@ def as_json(measure: Measure) -> dict[str, Any]:
     described = dataclasses.asdict(measure)
     for name, series in measure.series.items():
         described["series"][name]["median"] = series.median if series.rounds else None
-    return described | {"ratio_to_bare": measure.ratio(BARE), "bar_met": measure.bar_met()}
+    bars = [
+        {"limit": bar.limit, "against": bar.against, "ratio": measure.ratio(bar.against), "met": measure.met(bar)}
+        for bar in measure.bars
+    ]
+    return described | {"ratio_to_bare": measure.ratio(BARE), "bars": bars}
 
 
 def write(path: Path, found: dict[str, Any]) -> None:

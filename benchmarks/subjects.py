@@ -59,12 +59,13 @@ def bare(kind: str) -> Recipe:
     return Recipe(name, [sys.executable, "-m", "benchmarks.bare", kind, "{port}"], REPO, {})
 
 
-def durable(scratch: Path, *, durability: str = "full") -> Recipe:
-    """A real `durable dev` on a fresh copy of the program, its state inside `scratch`."""
+def durable(scratch: Path, *, durability: str = "full", pitr_days: int | None = None) -> Recipe:
+    """A real `durable dev` on a fresh copy of the program, its state inside `scratch`; None leaves a setting out."""
     folder = scratch / "app"
     shutil.copytree(HERE / "app", folder, ignore=shutil.ignore_patterns(".durable", "__pycache__"))
     config = folder / "durable.toml"
-    config.write_text(config.read_text().replace('durability = "full"', f'durability = "{durability}"'))
+    settings = f'durability = "{durability}"' + ("" if pitr_days is None else f"\npitr_days = {pitr_days}")
+    config.write_text(config.read_text().replace('durability = "full"', settings))
     command = [str(Path(sys.executable).with_name("durable")), "dev", "--config", str(config), "--port", "{port}"]
     command += ["--persist-to", str(scratch / "state")]
     return Recipe(DURABLE if durability == "full" else RELAXED, command, folder, {})

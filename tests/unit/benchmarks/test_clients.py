@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -33,7 +35,7 @@ def load() -> http_client.Load:
 
 
 def connected(load: http_client.Load) -> tuple[http_client.Connection, Any]:
-    connection, wire = http_client.Connection(load, b"GET"), Wire()
+    connection, wire = http_client.Connection(load, itertools.repeat(b"GET")), Wire()
     connection.connection_made(wire)  # type: ignore[arg-type]
     return connection, wire
 
@@ -47,6 +49,20 @@ def test_an_answer_in_pieces_counts_once_and_is_followed_by_one_question(load: h
     assert len(load.durations) == 1
     assert wire.written == [b"GET", b"GET"]
     assert load.errors == 0
+
+
+def test_connections_together_ask_all_objects_equally_often() -> None:
+    asked = [http_client.turns(i, connections=64, objects=200) for i in range(64)]
+
+    assert asked[3][:5] == [3, 67, 131, 195, 59]
+    assert len(set(map(len, asked))) == 1
+    assert set(Counter(number for each in asked for number in each).values()) == {8}
+    assert len(Counter(number for each in asked for number in each)) == 200
+
+
+def test_a_connection_keeps_to_its_object_when_there_are_enough_connections() -> None:
+    assert http_client.turns(70, connections=64, objects=64) == [6]
+    assert http_client.turns(70, connections=64, objects=1) == [0]
 
 
 def test_answers_may_change_their_length(load: http_client.Load) -> None:

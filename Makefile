@@ -3,6 +3,7 @@
 #   make demo     the chat template, running        PORT=9000 for another port
 #   make check    every check there is              PYTEST_FLAGS="-k chat" for a part of the tests
 #   make format   formats the code and applies the linter's safe corrections
+#   make docs     writes the documents that are made from code
 #   make bench    measures beside bare aiohttp      BENCH_FLAGS="--peers" for workerd as well
 #
 # PYTHON=/path/to/python3.12 chooses the interpreter of a new .venv.
@@ -18,7 +19,7 @@ BENCH_FLAGS ?=
 # pyright's wrapper would otherwise announce newer versions of itself.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: demo check format bench clean
+.PHONY: demo check format docs bench clean
 
 demo: $(VENV)/.stamp-run
 	@test -f $(DEMO)/durable.toml || $(BIN)/durable init $(DEMO) --template chat 2>$(VENV)/init.log || { cat $(VENV)/init.log; exit 1; }
@@ -36,6 +37,9 @@ check: $(VENV)/.stamp-dev
 format: $(VENV)/.stamp-dev
 	@$(BIN)/ruff check --quiet --fix --exit-zero .
 	@$(BIN)/ruff format .
+
+docs: $(VENV)/.stamp-run
+	@$(BIN)/python -m docs.limits_document
 
 bench: $(VENV)/.stamp-run
 	@$(BIN)/python -m benchmarks $(BENCH_FLAGS)

@@ -14,7 +14,7 @@ from typing import Annotated, Protocol, runtime_checkable
 import typer
 from typer.main import get_command
 
-from durable_cli.commands import dev, init, migrate, sql
+from durable_cli.commands import dev, init, migrate, objects, sql
 
 app = typer.Typer(
     name="durable",
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 for command in (init.init, dev.dev, migrate.migrate, sql.sql):
     app.command()(command)
+app.add_typer(objects.app, name="objects")
 
 
 def _show_version(wanted: bool) -> None:

@@ -6,6 +6,7 @@ Must not know how rows are shown.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,14 +45,16 @@ class Target:
         which = f'"{self.name}"' if self.name is not None else self.id or ""
         return printable(f"{self.class_word} {which}")
 
+    def command(self, command: str, *options: str) -> str:
+        """The line to type for this object: `durable objects restore Counter home --at …`."""
+        words = [command, *options, "--"] if self.name is not None and self.name.startswith("-") else [command]
+        words += [shlex.quote(self.class_word), shlex.quote(self.name) if self.name is not None else f"--id {self.id}"]
+        return printable(" ".join(words if "--" in words else [*words, *options]))
+
 
 def run_sql(project: Project, target: Target, sql: str, *, write: bool, rows_max: int) -> Rows:
     """The rows of the last statement in `sql`. Raises NotFoundError, StatementError, StateInUseError."""
-    if not project.state.is_dir():
-        raise NotFoundError(
-            f"nothing is stored yet: there is no {project.state}",
-            fix="durable dev, then use the object once; or name another place with --persist-to DIR",
-        )
+    require_state(project)
     try:
         return with_state(
             project,
@@ -61,6 +64,15 @@ def run_sql(project: Project, target: Target, sql: str, *, write: bool, rows_max
         )
     except SqlError as error:
         raise _statement_error(str(error), sql, write=write) from error
+
+
+def require_state(project: Project) -> None:
+    """Raises NotFoundError when nothing is stored: taking the lock would make the folder."""
+    if not project.state.is_dir():
+        raise NotFoundError(
+            f"nothing is stored yet: there is no {project.state}",
+            fix="durable dev, then use the object once; or name another place with --persist-to DIR",
+        )
 
 
 def _through_emulator(client: Client, target: Target, sql: str, *, write: bool, rows_max: int) -> Rows:
@@ -76,11 +88,15 @@ def _on_file(project: Project, layout: StateLayout, target: Target, sql: str, *,
     from durable.clock import SystemClock
     from durable.storage.actor_store import ActorStore
 
-    path = _object_file(layout, _namespace_key(project, layout, target.class_word), target)
-    store = ActorStore(path, clock=SystemClock(), on_first_write=lambda: None)
+    key = namespace_key(project, layout, target.class_word)
+    path = object_file(layout, key, target)
+    if not path.is_file():
+        raise no_such_object(target, known_names(layout, key))
+    store = ActorStore(path, clock=SystemClock(), on_first_write=lambda: None, keep_days=project.config.dev.pitr_days)
     try:
         found = store.inspect(sql, write=write, rows_max=rows_max, seconds_max=INSPECT_SECONDS_MAX)
         if write and found.rows_written:
+            store.recovery.note_commit()
             _make_durable(store)
     finally:
         store.close()
@@ -98,7 +114,7 @@ def _make_durable(store: ActorStore) -> None:
         sync_folder(Path(folder))
 
 
-def _namespace_key(project: Project, layout: StateLayout, class_word: str) -> str:
+def namespace_key(project: Project, layout: StateLayout, class_word: str) -> str:
     """The namespace of a class name or a binding name. Raises NotFoundError that lists what there is."""
     from durable.storage.state_db import StateDatabase
 
@@ -123,20 +139,18 @@ def _namespace_key(project: Project, layout: StateLayout, class_word: str) -> st
     )
 
 
-def _object_file(layout: StateLayout, key: str, target: Target) -> Path:
+def object_file(layout: StateLayout, key: str, target: Target) -> Path:
+    """Where the object's file is or would be. Raises UserInputError for what is no name and no id."""
     from durable.sdk.ids import checked_id, id_from_name
 
     try:
         identity = id_from_name(key, target.name) if target.name is not None else checked_id(key, target.id or "")
     except TypeError as error:
-        raise UserInputError(str(error), fix="durable sql CLASS NAME, or --id with the 64 digits of ctx.id") from error
-    path = layout.object_file(key, identity)
-    if not path.is_file():
-        raise no_such_object(target, _names(layout, key))
-    return path
+        raise UserInputError(str(error), fix="CLASS NAME, or CLASS --id with the 64 digits of ctx.id") from error
+    return layout.object_file(key, identity)
 
 
-def _names(layout: StateLayout, key: str) -> Sequence[str]:
+def known_names(layout: StateLayout, key: str) -> Sequence[str]:
     from durable.storage.index import NamespaceIndex
 
     if not layout.index_file(key).is_file():  # opening it would make one

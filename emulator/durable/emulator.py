@@ -31,6 +31,7 @@ from durable.gateway.index_writer import IndexWriter
 from durable.gateway.link import HostLink
 from durable.gateway.relay import Relay
 from durable.gateway.router import Router
+from durable.storage.descriptors import raise_descriptor_limit
 from durable.storage.layout import StateLayout
 from durable.storage.lock import StateLock
 from durable.storage.migration_plan import DeleteClass, MigrationPlan
@@ -122,6 +123,7 @@ class Emulator:
         Raises `StateInUseError`, `MigrationError` for what only `durable migrate` may do, and other `UserInputError`s
         for a port, a directory or an interpreter that cannot be used. To be followed by `stop` in any case.
         """
+        raise_descriptor_limit()
         lock = StateLock.acquire(self._state, what=self._what)
         self._ending.callback(lock.release)
         self._lock_fd = lock.fd

@@ -19,6 +19,7 @@ DurableError
 │   ├── CorruptValueError (also ValueError)   bytes that are not an encoded value
 │   └── StorageCorruptError    a file that is not what its object wrote; names the file
 ├── DataCloneError (also TypeError)   a value that cannot be stored or sent
+├── PortabilityError (also TypeError)   what only the platform would refuse, where the settings ask for its rules
 ├── WireError                  the other process broke the protocol: a bug of ours
 ├── SocketRefusedError         a test's WebSocket was answered with a status instead of a handshake
 └── SocketClosedError          a test's WebSocket was closed by the server
@@ -93,6 +94,8 @@ class ActorError(DurableError):
     durable_object_reset: bool = False
     overloaded: bool = False
     retryable: bool = False
+    durable_object_id: str | None = None
+    """The object that was asked, when a stub raised this."""
 
 
 class ActorResetError(ActorError):
@@ -162,6 +165,14 @@ class StorageCorruptError(StorageError):
 
 class DataCloneError(DurableError, TypeError):
     """A value that can be neither stored nor sent."""
+
+
+class PortabilityError(DurableError, TypeError):
+    """Something that runs here and would not, or not alike, on the platform; `kind` names the difference."""
+
+    def __init__(self, message: str, *, kind: str = "") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class WireError(DurableError):

@@ -18,6 +18,8 @@ CRITICAL_SECTION_SECONDS: Final = 30.0
 """How long `block_concurrency_while` and `transaction` may hold an actor (platform)."""
 CRITICAL_SECTION_DEPTH_MAX: Final = 64
 """Nesting of critical sections (platform)."""
+COMMIT_SECONDS_MAX: Final = 30.0
+"""How long the disk may take to make a commit durable before the objects that wait for it are reset (platform)."""
 MAILBOX_EVENTS_MAX: Final = 10_000
 """Events waiting for one actor before new ones are answered 503 `overloaded` (ours)."""
 ALARM_RETRIES_MAX: Final = 6
@@ -107,6 +109,9 @@ SOCKET_CLOSE_ANSWER_SECONDS_MAX: Final = 60.0
 GC_YOUNG_OBJECTS: Final = 10_000
 """Allocations between two collections of young objects. Python's 700 costs a busy process a fifteenth of its time;
 what dies young does so by reference count (ours)."""
+GC_EVICTED_ACTORS: Final = 512
+"""Evictions after which the collector looks for what the actors left: they hold on to themselves, a few KiB each, and
+have lived for too long to be found with the young. More when more are alive, so that each costs the same (ours)."""
 
 # --- HTTP -----------------------------------------------------------------------------------------------------
 HTTP_HEADER_BYTES_MAX: Final = 64 * KIB
@@ -178,9 +183,15 @@ SECRETS_BYTES_MAX: Final = 256 * KIB
 VALUE_DEPTH_MAX: Final = 128
 """Nesting of containers in one stored or sent value; keeps copying far from Python's recursion limit (ours)."""
 
+# --- portability ----------------------------------------------------------------------------------------------
+PORTABILITY_PLACES_MAX: Final = 10_000
+"""Places in user code that one process warns about; further ones stay unmentioned (ours)."""
+
 # --- storage --------------------------------------------------------------------------------------------------
 KV_KEY_BYTES_MAX: Final = 2048
 """UTF-8 bytes of one key (platform)."""
+SQL_DATABASE_BYTES_MAX: Final = 10 * 1024 * MIB
+"""Everything that one object stores, its file without the log (platform)."""
 SQL_VALUE_BYTES_MAX: Final = 2 * MIB
 """One string, blob or row, and so one key-value entry (platform)."""
 SQL_TEXT_BYTES_MAX: Final = 100_000
@@ -201,6 +212,11 @@ SQL_TRIGGER_DEPTH_MAX: Final = 10
 """Triggers that set each other off (platform)."""
 SQL_PROGRAM_STEPS_MAX: Final = 25_000
 """Instructions of one compiled statement (platform)."""
+SQL_TURN_SECONDS_MAX: Final = 30.0
+"""How long the SQL of one turn may keep its process from everything else: as long as an event may compute on the
+platform. Then the statement is interrupted, which for one that writes ends the turn with a reset (ours)."""
+SQL_TURN_STEPS: Final = 1_000_000
+"""SQLite instructions of one statement between two looks at that time: about ten milliseconds (ours)."""
 SQL_STATEMENTS_CACHED_MAX: Final = 128
 """Compiled statements kept per open object, and the facts about them (ours)."""
 ALARM_MS_MAX: Final = 6_917_529_027_641

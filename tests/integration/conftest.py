@@ -34,6 +34,8 @@ class Gateway:
         self.index: dict[str, int | None] = {}
         self.answers_index = True
         self.index_asked: list[wire.IndexPut] = []
+        self.holds_removals = False
+        self.removals_asked: list[wire.IndexRemove] = []
         self._ids = 0
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._changed = asyncio.Event()
@@ -48,6 +50,9 @@ class Gateway:
         clock: Clock | None = None,
         disk: Disk | None = None,
         attach: wire.Attach | None = None,
+        sqlite: bool = True,
+        pitr_days: int = 0,
+        portability: str = "off",
     ) -> None:
         """One host of `shards`, the first; all others are played by the test, which sees what is asked of them."""
         (self.folder / "main.py").write_text(program)
@@ -64,9 +69,10 @@ class Gateway:
         self.channel.send(
             wire.Load(
                 root=str(self.folder), main=str(self.folder / "main.py"), state=str(self.folder / "state"),
-                namespaces=[wire.NamespaceInfo(KEY, "Thing")], bindings={"THINGS": "Thing"}, vars={"COLOUR": "blue"},
+                namespaces=[wire.NamespaceInfo(KEY, "Thing", sqlite)], bindings={"THINGS": "Thing"},
+                vars={"COLOUR": "blue"},
                 compatibility_date=compatibility_date, durability="full", idle_seconds=idle_seconds, host_number=1,
-                shard=0, shards=shards,
+                shard=0, shards=shards, pitr_days=pitr_days, portability=portability,
             )
         )  # fmt: skip
         await self.until(lambda: self.of(wire.Ready, wire.LoadFailed))
@@ -82,11 +88,24 @@ class Gateway:
                 self.index_asked.append(message)
                 if self.answers_index:
                     self.answer_index()
+            elif isinstance(message, wire.IndexFind):
+                self.channel.send(wire.IndexFound(message.id, message.actor.id in self.index))
+            elif isinstance(message, wire.IndexRemove):
+                self.removals_asked.append(message)
+                if not self.holds_removals:
+                    self.answer_removals()
             elif isinstance(message, (wire.HttpReply, wire.CallReply, wire.Failed, wire.AlarmReply, wire.InspectReply)):
                 waiting = self._waiting.pop(message.id, None)
                 if waiting is not None and not waiting.done():
                     waiting.set_result(message)
         self._changed.set()
+
+    def answer_removals(self, error: str = "") -> None:
+        for removal in self.removals_asked:
+            if not error:
+                self.index.pop(removal.actor.id, None)
+            self.channel.send(wire.IndexDurable([removal.id], error))
+        self.removals_asked = []
 
     def answer_index(self) -> None:
         for put in self.index_asked:
@@ -133,7 +152,11 @@ class Gateway:
         return self.ask(lambda number: wire.Call(number, self.key(name), method, payload))
 
     async def call(self, method: str, *args: Any, name: str = "a", **kwargs: Any) -> Any:
-        reply = await self.send_call(method, *args, name=name, **kwargs)
+        return await self.call_sent(self.send_call(method, *args, name=name, **kwargs))
+
+    async def call_sent(self, sent: asyncio.Future[Any]) -> Any:
+        """The result, or error, of a call that is on its way, once what it reveals is durable."""
+        reply = await sent
         await self.until(lambda: reply.epoch <= self.durable)
         if isinstance(reply, wire.Failed):
             raise raise_from_report(reply.error)

@@ -131,7 +131,7 @@ class Thing(DurableObject):
     async def sync_in_transaction(self):
         async def work(txn):
             await txn.put("n", 1)
-            await txn.sync()
+            await self.ctx.storage.sync()
             return "synced"
         return await self.ctx.storage.transaction(work)
 

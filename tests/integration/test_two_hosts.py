@@ -90,6 +90,8 @@ class Thing(DurableObject):
             return {}["missing"]
         if kind == "death":
             os.kill(os.getpid(), 9)
+        if kind == "reset":
+            self.ctx.abort("enough")
         raise ValueError("from the other host", 7)
 
     async def ask(self, name, *others):
@@ -163,6 +165,16 @@ class Default(WorkerEntrypoint):
             except Exception as error:
                 found = {"kind": type(error).__name__, "args": list(error.args), "remote": error.remote}
             return Response.json(here | found)
+        if what == "reset":
+            seen = []
+            for method in ("fail", "echo"):
+                try:
+                    seen.append(await getattr(thing, method)("reset"))
+                except Exception as error:
+                    same = error.durable_object_id == str(thing.id)
+                    seen.append([str(error), error.durable_object_reset, error.remote, same])
+            fresh = await self.env.THINGS.get_by_name(name).echo("fresh")
+            return Response.json(here | {"seen": seen, "fresh": fresh})
         if what.startswith("ask/"):
             return Response.json(here | {"answer": await thing.ask(*what.split("/")[1:])})
         if what.startswith("asked_back/"):
@@ -249,6 +261,12 @@ async def test_an_exception_crosses_with_its_type_its_arguments_and_the_callees_
     ):
         for answer in await spread.crossing(f"fail/{kind}"):
             assert (answer["kind"], answer["args"], answer["remote"]) == (*expected, True)
+
+
+async def test_a_reset_crosses_with_its_properties_and_breaks_the_stub_that_saw_it(spread: Spread):
+    for answer in await spread.crossing("reset"):
+        assert answer["seen"] == [["enough", True, False, True]] * 2
+        assert answer["fresh"] == [["fresh"], {}]
 
 
 async def test_an_exception_that_nobody_catches_shows_the_callees_line_to_the_client(spread: Spread):

@@ -1,4 +1,4 @@
-"""One actor in memory: construct, deliver, commit at the end of each turn, let out what may go, reset, evict."""
+"""One actor in memory: construct, deliver, reset, evict. How its turns end is for the output gate."""
 
 from __future__ import annotations
 
@@ -14,20 +14,17 @@ from durable import values
 from durable.actor.engine import Engine
 from durable.actor.events import CallEvent, Event
 from durable.actor.handlers import find_method, is_awaitable, is_plain
-from durable.actor.input_gate import CriticalSection, InputGate
+from durable.actor.input_gate import CriticalSection
+from durable.actor.output_gate import OutputGate
 from durable.actor.state import ActorState, accept_socket
 from durable.actor.turn import TurnDriver, actor_variable, section_variable
-from durable.errors import ActorError, ActorResetError, DurableObjectAbort, OverloadedError, StorageError
+from durable.errors import ActorError, ActorResetError, DurableObjectAbort, OverloadedError
 from durable.limits import MAILBOX_EVENTS_MAX
 from durable.sdk.aliases import find_handler
 from durable.sdk.runtime import runtime_variable
 from durable.sdk.websocket import WebSocket
 from durable.storage.actor_store import ActorStore
-from durable.storage.database import Database
-from durable.wire.messages import ActorKey, IndexPut, SetAutoResponse, SocketClose
-
-Output = Callable[[int], None]
-"""Lets one thing out, told the epoch it reveals; 0 when all of it is durable already."""
+from durable.wire.messages import ActorKey, SetAutoResponse, SocketClose
 
 _CALLS_INSIDE_CALLS_MAX = 16
 """How deep calls may run inside one another on the stack before the next one gets a task: actors may go in circles."""
@@ -38,28 +35,30 @@ _DELETE_ALL_DELETES_ALARM = "2026-02-24"
 """Compatibility date from which `delete_all` takes the alarm with it (platform flag `delete_all_deletes_alarm`)."""
 
 
-class Actor:
+class Activation:
+    """What outlives an activation: `reset_by` is why it was reset; None while it lives and when it just went idle."""
+
+    __slots__ = ("reset_by",)
+
+    def __init__(self) -> None:
+        self.reset_by: BaseException | None = None
+
+
+class Actor(OutputGate):
     """One live activation of one id."""
 
+    __slots__ = (
+        "_class", "_context", "_env", "_events", "_starting", "_tasks", "_thread", "activation", "alarm_running",
+        "alarm_touched", "has_alarm_handler", "instance", "keeps_alarm_on_delete_all", "last_used",
+    )  # fmt: skip
+
     def __init__(self, key: ActorKey, cls: Any, env: Any, engine: Engine, store: ActorStore) -> None:
-        self.key = key
-        self.engine = engine
-        self.store = store
-        self.gate = InputGate(engine.loop)
-        self.label = f"{cls.__name__} {_quoted(key)}"
+        super().__init__(key, f"{cls.__name__} {_quoted(key)}", engine, store)
         self.instance: Any = None
-        self.broken: BaseException | None = None
+        self.activation = Activation()
         self.has_alarm_handler = find_handler(cls, "alarm") is not None
         self.keeps_alarm_on_delete_all = engine.compatibility_date < _DELETE_ALL_DELETES_ALARM
         self.last_used = engine.clock.monotonic()
-
-        self.in_turn = False
-        self.dirty = False
-        self.held = False
-        """A tool's thread is using the connection."""
-        self.transactions = 0
-        self.outbox: list[Output] = []
-        self.epoch = 0
         self.alarm_running = False
         self.alarm_touched = False
 
@@ -67,15 +66,9 @@ class Actor:
         self._env = env
         self._events: dict[Event, None] = {}
         """Delivered and not over, in the order of their delivery: a drain gives them back in it."""
-        self._letting_out = False
         self._starting = 0
         """Events whose task exists and has not run yet."""
-        self._unsaid: list[Event] = []
-        """Events whose answers are in the outbox: a failed commit takes them back."""
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._indexed_alarm: int | None = None
-        self._alarm_epoch = 0
-        self._written: Database | None = None
         self._thread = get_ident()
         self._context = contextvars.copy_context()
         self._context.run(actor_variable.set, self)
@@ -89,7 +82,7 @@ class Actor:
         self.in_turn = True
         try:
             if self.store.exists:
-                self._indexed_alarm = self.store.alarm.get()
+                self.indexed_alarm = self.store.alarm.get()
             instance: Any = self._class.__new__(self._class)
             instance.ctx, instance.env = state, self._env
             self._context.run(instance.__init__, state, self._env)
@@ -111,6 +104,7 @@ class Actor:
         if self.broken is not None:
             return
         self._break(error)
+        self.activation.reset_by = error
         sockets = self.engine.sockets
         for record in sockets.of(self.key.id):
             sockets.forget(record)
@@ -119,7 +113,7 @@ class Actor:
             sockets.set_auto_response(self.key.id, None)
             self.engine.send(SetAutoResponse(self.key, None, None, 0))
         self.engine.actor_gone(self)
-        unsaid, self._unsaid = self._unsaid, []
+        unsaid, self.unsaid = self.unsaid, []
         for event in unsaid:
             event.settled = False
         for event in [*unsaid, *self._events]:
@@ -131,19 +125,14 @@ class Actor:
         if self.broken is None:
             self._break(ActorResetError("Durable Object reset because its code was updated."))
             # Nobody is answered: the gateway knows best what to tell who still waits.
-            for event in [*self._unsaid, *self._events]:
+            for event in [*self.unsaid, *self._events]:
                 event.settled = True
             self._stop_tasks()
 
     def _break(self, error: BaseException) -> None:
         self.broken = error
-        self.in_turn = False
-        self.dirty = False
-        self.outbox.clear()
-        self.transactions = 0
+        self.give_up()
         self.gate.committing = 0
-        if not self.held:
-            self.store.rollback()
 
     def _stop_tasks(self) -> None:
         loop = self.engine.loop
@@ -179,6 +168,11 @@ class Actor:
     def running_events(self) -> int:
         """Events delivered and not finished; a drain waits for these alone."""
         return len(self._events)
+
+    @property
+    def has_work(self) -> bool:
+        """Whether any event or task of it is not over."""
+        return bool(self._events or self._tasks)
 
     def pins(self) -> list[str]:
         """What keeps the actor in memory, in words; empty when it can be evicted."""
@@ -226,14 +220,15 @@ class Actor:
             self._events.pop(event, None)
         return waiting
 
-    def _begin(self, event: Event) -> None:
+    def _begin(self, event: Event) -> object:
+        """Returns whose step comes next for the event; None when nothing of it is left to run."""
         if event.settled or self.broken is not None:
             self._events.pop(event, None)
-            return
+            return None
         event.begin(self)
-        if isinstance(event, CallEvent) and self._call_at_once(event):
-            return
-        self._start_task(event, event.run)
+        if not (isinstance(event, CallEvent) and self._call_at_once(event)):
+            self._start_task(event, event.run)
+        return None if event.task is None else event.task.get_coro()
 
     def _start_task(self, event: Event, run: Callable[[Actor], Awaitable[Any]]) -> None:
         self._starting += 1
@@ -258,7 +253,7 @@ class Actor:
         A task costs more than most methods. Order is kept: not while an earlier event has a task that has not run yet.
         """
         global _calls_inside_calls
-        if self._starting or self.in_turn or self._letting_out or _calls_inside_calls >= _CALLS_INSIDE_CALLS_MAX:
+        if self._starting or self.in_turn or self.letting_out or _calls_inside_calls >= _CALLS_INSIDE_CALLS_MAX:
             return False
         try:
             method = find_method(self, event.label)
@@ -311,12 +306,9 @@ class Actor:
                 # A result that cannot be handed over, such as a response that was used up before.
                 error = refused
         if error is not None:
-            if isinstance(error, StorageError) and error.critical:
-                # Storage refuses everything until a reset; the end of the turn looks at it and resets.
-                self.dirty = True
             event.fail(self, error)
         if self.outbox:
-            self._unsaid.append(event)
+            self.unsaid.append(event)
 
     def adopt(self, task: asyncio.Task[Any]) -> None:
         """A task of this actor: it pins the actor, and a reset cancels it."""
@@ -333,178 +325,6 @@ class Actor:
         if section is not None:
             context.run(section_variable.set, section)
         return context
-
-    # --- turns and commits ------------------------------------------------------------------------------------
-    def first_write(self) -> None:
-        """The store opened the implicit transaction. Outside a turn (a loop callback) the write gets its own turn."""
-        self.dirty = True
-        if not self.in_turn:
-            self.engine.loop.call_soon(self.end_turn)
-
-    def end_turn(self) -> None:
-        """Nothing of the actor runs now: commit what it wrote, then let out what it said."""
-        self.in_turn = False
-        if self.transactions or self.gate.committing:
-            return
-        if self.dirty:
-            self._commit()
-        elif self.outbox:
-            self._let_out()
-
-    def emit(self, output: Output) -> None:
-        """Say something to the outside: after this turn's commit, marked with the epoch it reveals."""
-        if self.is_between_turns:
-            output(self._revealed())
-        else:
-            self.outbox.append(output)
-
-    def emit_request(self, output: Output) -> None:
-        """Say something the actor waits for. Inside a transaction it leaves at once, or the commit would never come."""
-        if self.transactions and not self.gate.committing:
-            output(self._revealed())
-        else:
-            self.emit(output)
-
-    def _commit(self) -> None:
-        store = self.store
-        try:
-            alarm = store.alarm_now
-            earlier = alarm is not None and (self._indexed_alarm is None or alarm < self._indexed_alarm)
-            if store.is_new or earlier:
-                # The index must not sleep past the alarm, nor miss the object, if we die between the two files.
-                self.gate.begin_commit()
-                self.engine.index_put(self.key, alarm, partial(self._indexed, alarm))
-                return
-        except StorageError as error:
-            self.reset(ActorResetError(str(error)))
-            return
-        self._finish_commit(alarm)
-
-    def _indexed(self, alarm: int | None, error: str) -> None:
-        if self.broken is not None:
-            return
-        if error:
-            self.reset(ActorResetError(f"the index of objects could not be written: {error}"))
-            return
-        self._indexed_alarm = alarm
-        self._finish_commit(alarm)
-        if self.broken is None:
-            self.gate.end_commit()
-
-    def _finish_commit(self, alarm: int | None) -> None:
-        store = self.store
-        try:
-            if not store.commit():
-                self.dirty = False
-                self._let_out()
-                return
-        except StorageError as error:
-            self.reset(ActorResetError(f"Durable Object was reset: {error}"))
-            return
-        self.dirty = False
-        self.epoch = epoch = self.engine.commit(store)
-        self._written = store.database
-        if alarm != self._indexed_alarm:
-            self._alarm_epoch = epoch
-            self.when_durable(epoch, partial(self._index_later_alarm, epoch, alarm))
-        self._let_out()
-
-    def _index_later_alarm(self, epoch: int, alarm: int | None) -> None:
-        # A newer change of the alarm speaks for itself, the next activation's too; an older one must not overwrite it.
-        if epoch == self._alarm_epoch and alarm != self._indexed_alarm and self.store.alarm.now == alarm:
-            self._indexed_alarm = alarm
-            self.engine.send(IndexPut(0, self.key, alarm))
-
-    def _let_out(self) -> None:
-        outbox, self.outbox = self.outbox, []
-        self._unsaid.clear()
-        epoch = self._revealed()
-        # A call that comes back here meanwhile must not speak before the rest of this is said.
-        self._letting_out = True
-        for output in outbox:
-            try:
-                output(epoch)
-            except Exception as error:
-                # A bug of ours in one output must not swallow the others.
-                self.engine.log_failure(error, self.label, "output")
-        self._letting_out = False
-
-    def _revealed(self) -> int:
-        return self.epoch if self.epoch > self.engine.durable_epoch else 0
-
-    @property
-    def is_between_turns(self) -> bool:
-        """Whether nothing is open: no turn, no transaction, no commit under way."""
-        return not (self.in_turn or self.dirty or self.transactions or self.gate.committing)
-
-    def hold(self) -> None:
-        """Keep every turn out while a tool's thread uses the actor's connection; only between turns."""
-        self.held = True
-        self.gate.begin_commit()
-
-    def release(self, epoch: int = 0) -> None:
-        """Let turns in again; `epoch` is that of what the tool wrote."""
-        self.held = False
-        self.epoch = max(self.epoch, epoch)
-        if self.broken is None:
-            self.gate.end_commit()
-            self.end_turn()
-        else:
-            self.store.rollback()
-
-    def committed_alarm(self) -> int | None:
-        """The alarm's row as it stands after a reset."""
-        return self.store.alarm.get() if self.store.exists else None
-
-    def when_durable(
-        self, epoch: int, then: Callable[[], None], lost: Callable[[BaseException], None] | None = None
-    ) -> None:
-        """Call `then` once `epoch` is on disk; `lost` instead when the disk refused this actor's part of it."""
-        if epoch == 0:
-            then()
-            return
-        written = self._written
-
-        def over() -> None:
-            failure = written.sync_error if written is not None else None
-            if failure is None:
-                then()
-            elif lost is not None:
-                lost(failure)
-
-        self.engine.when_durable(epoch, over)
-
-    def wait_durable(self) -> Awaitable[None]:
-        """A future that is done when everything written so far is on disk; inside a transaction, everything before."""
-        self.check_usable()
-        future: asyncio.Future[None] = self.engine.loop.create_future()
-
-        def done() -> None:
-            if not future.done():
-                future.set_result(None)
-
-        def lost(_: BaseException) -> None:
-            future.cancel()
-
-        self.emit_request(lambda epoch: self.when_durable(epoch, done, lost))
-        return future
-
-    # --- transactions ------------------------------------------------------------------------------------------
-    def begin_transaction(self) -> str:
-        """Open an explicit transaction; turns end without a commit until it is over."""
-        name = self.usable_store().savepoint()
-        self.transactions += 1
-        return name
-
-    def end_transaction(self, name: str, *, keep: bool) -> None:
-        if self.broken is not None:
-            return
-        self.transactions -= 1
-        if keep:
-            self.store.release(name)
-        else:
-            self.store.rollback_to(name)
-        self.dirty = self.store.in_transaction
 
     # --- sockets ----------------------------------------------------------------------------------------------
     def accept_socket(self, ws: WebSocket, tags: list[str], *, hibernatable: bool) -> None:

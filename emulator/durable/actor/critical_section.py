@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     from durable.actor.input_gate import CriticalSection
 
 
+_NEVER_COMPLETES = (
+    "A critical section within this Durable Object awaited a Promise that apparently will never complete. "
+    "This could happen in particular if a critical section awaits a task that was initiated outside of the critical "
+    "section. Since a critical section blocks all other tasks from completing, this leads to deadlock."
+)
+"""The section's task was cancelled: the platform's words for one that was dropped before it had a value."""
+
+
 def run_critical(actor: Actor, callback: Callable[[], Any], *, breaks: bool) -> Awaitable[Any]:
     """Run `callback` while the gate is shut for everyone else. `breaks`: what it raises resets the actor."""
     actor.check_usable()
@@ -31,7 +39,7 @@ def run_critical(actor: Actor, callback: Callable[[], Any], *, breaks: bool) -> 
     if parent is not None and parent.depth >= CRITICAL_SECTION_DEPTH_MAX:
         raise ActorError("blockConcurrencyWhile() calls are nested too deeply.")
     outcome: asyncio.Future[Any] = actor.engine.loop.create_future()
-    actor.gate.when_admitted(parent, partial(_enter, actor, parent, callback, outcome, breaks))
+    actor.gate.when_alone(parent, partial(_enter, actor, parent, callback, outcome, breaks))
     return outcome
 
 
@@ -42,6 +50,9 @@ def _enter(
     outcome: asyncio.Future[Any],
     breaks: bool,
 ) -> None:
+    if actor.broken is not None:
+        outcome.cancel()
+        return
     loop = actor.engine.loop
     section = actor.gate.enter(parent)
     task: asyncio.Task[Any] = asyncio.Task(
@@ -62,6 +73,8 @@ def _leave(
 ) -> None:
     timer.cancel()
     error: BaseException | None = asyncio.CancelledError() if task.cancelled() else task.exception()
+    if breaks and isinstance(error, asyncio.CancelledError):
+        error = ActorResetError(_NEVER_COMPLETES)
     if actor.broken is None and error is not None and breaks:
         with contextlib.suppress(AttributeError):
             error.durable_object_reset = True  # type: ignore[attr-defined]

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from durable.actor.portability import Portability
 from durable.actor.sockets import SocketTable
 from durable.clock import Clock
 from durable.sdk.runtime import Runtime
@@ -20,6 +21,8 @@ class Engine(Protocol):
     clock: Clock
     sockets: SocketTable
     compatibility_date: str
+    portability: Portability | None
+    """What is told of code that would not run on the platform; None for nothing."""
 
     @property
     def durable_epoch(self) -> int: ...
@@ -35,6 +38,10 @@ class Engine(Protocol):
     def when_durable(self, epoch: int, callback: Callable[[], None]) -> None: ...
     def index_put(self, key: ActorKey, alarm_ms: int | None, done: Callable[[str], None]) -> None:
         """Have the index say this before the commit; `done("")` when that is durable, else with the reason."""
+        ...
+
+    def is_kv_only(self, namespace: str) -> bool:
+        """Whether the namespace's class was declared without SQLite."""
         ...
 
     def runtime(self, actor: Any) -> Runtime: ...

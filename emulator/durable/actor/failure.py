@@ -39,9 +39,17 @@ class RemoteTraceback(Exception):
 
 
 def report_error(
-    error: BaseException, *, is_user_file: Callable[[str], bool], label: str = "", method: str = ""
+    error: BaseException,
+    *,
+    is_user_file: Callable[[str], bool],
+    label: str = "",
+    method: str = "",
+    remote: bool = False,
 ) -> ErrorReport:
-    """Everything a developer needs about `error`; frames oldest first, those of the callee it came from last."""
+    """Everything a developer needs about `error`; frames oldest first, those of the callee it came from last.
+
+    `remote` says that its reader is a caller, and that the code of the actor that was called raised it.
+    """
     frames = _frames(error.__traceback__, is_user_file)
     text = "".join(traceback.format_exception(error, chain=not isinstance(error.__cause__, RemoteTraceback)))
     origin = error.__cause__.report if isinstance(error.__cause__, RemoteTraceback) else None
@@ -62,7 +70,7 @@ def report_error(
         traceback=_plain(text),
         label=label,
         method=method,
-        flags=[flag for flag in FLAGS if getattr(error, flag, False) is True],
+        flags=[flag for flag in FLAGS if getattr(error, flag, False) is True or (remote and flag == "remote")],
     )
 
 
@@ -72,16 +80,16 @@ def status_of(report: ErrorReport) -> int:
 
 
 def raise_from_report(report: ErrorReport, *, object_id: str | None = None) -> BaseException:
-    """The exception that a caller sees: same type where this process has it, the remote traceback as its cause."""
+    """The exception that a caller sees: same type where this process has it, the remote traceback as its cause.
+
+    `object_id` is that of the actor it asked.
+    """
     error = _same_type(report)
     if error is None:
         error = RemoteError(report.message, report.type)
-    flags = set(report.flags)
-    if "durable_object_reset" not in flags:
-        flags.add("remote")
     for flag in FLAGS:
         with contextlib.suppress(AttributeError, TypeError):
-            setattr(error, flag, flag in flags)
+            setattr(error, flag, flag in report.flags)
     with contextlib.suppress(AttributeError, TypeError):
         error.durable_object_id = object_id  # type: ignore[attr-defined]
     error.__cause__ = RemoteTraceback(report)

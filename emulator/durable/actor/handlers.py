@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from functools import lru_cache
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, cast
 
 from durable.sdk.aliases import CAMEL_TO_SNAKE
@@ -34,8 +36,14 @@ def is_awaitable(value: Any) -> bool:
 
 def is_plain(method: Any) -> bool:
     """Whether calling `method` runs it, rather than making a coroutine or a generator of it."""
-    code = getattr(getattr(method, "__func__", None), "__code__", None)
-    return code is not None and not code.co_flags & _SUSPENDABLE
+    function = getattr(method, "__func__", None)
+    return isinstance(function, FunctionType) and _runs_at_once(function)
+
+
+# Remembered, because reading `__code__` raises an audit event, and a host listens to those.
+@lru_cache(maxsize=4096)
+def _runs_at_once(function: FunctionType) -> bool:
+    return not function.__code__.co_flags & _SUSPENDABLE
 
 
 async def maybe_await(result: Any) -> Any:

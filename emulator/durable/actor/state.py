@@ -41,7 +41,7 @@ class ActorState(DurableObjectState):
 
         _ = actor.spawn(wait())
 
-    def block_concurrency_while(self, callback: Callable[[], Awaitable[T] | T]) -> Awaitable[T]:
+    def block_concurrency_while(self, callback: Callable[[], Any]) -> Awaitable[Any]:
         return run_critical(self._actor, callback, breaks=True)
 
     def accept_web_socket(self, ws: WebSocket, tags: Sequence[str] = ()) -> None:

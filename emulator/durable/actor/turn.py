@@ -41,8 +41,8 @@ class TurnDriver(Coroutine[Any, Any, Any]):
     def send(self, value: Any) -> Any:
         actor = self._actor
         gate = actor.gate
-        if gate.top is not self._section or gate.committing:
-            wait = gate.wait_admission(self._section)
+        if gate.top is not self._section or gate.busy:
+            wait = gate.wait_admission(self._section, self)
             if wait is not None:
                 return wait
         if self._delayed is not None:
@@ -59,7 +59,7 @@ class TurnDriver(Coroutine[Any, Any, Any]):
 
     def throw(self, error: Any, value: Any = None, traceback: Any = None) -> Any:
         # The gate is asked here too: an await that failed resumes the actor just as one that succeeded.
-        wait = self._actor.gate.wait_admission(self._section)
+        wait = self._actor.gate.wait_admission(self._section, self)
         if wait is not None:
             self._delayed = error
             return wait

@@ -112,7 +112,7 @@ class DevSettings:
     watchdog_seconds: float = 30.0
     memory_mb: int = 0
     pitr_days: int = 30
-    portability: Portability = "warn"
+    portability: Portability = "off"
 
 
 @dataclass(frozen=True, slots=True)

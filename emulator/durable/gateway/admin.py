@@ -31,7 +31,7 @@ from durable.limits import (
 )
 from durable.sdk.ids import checked_id, id_from_name
 from durable.storage.index import IndexRow
-from durable.wire.messages import ActorKey, Failed, Inspect, InspectReply, NamespaceInfo
+from durable.wire.messages import ActorKey, CallReply, Failed, Inspect, InspectReply, NamespaceInfo, Restore
 
 _SUGGESTED_FROM = 1000
 """How many names, the last used first, are searched for one like a name that does not exist."""
@@ -56,15 +56,27 @@ class Links(Protocol):
     async def link_for(self, actor: ActorKey | None) -> HostLink: ...
 
 
-class SqlRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """`{"class": "ChatRoom", "name": "general", "sql": "SELECT 1"}`; `id`, 64 hex digits, may stand for `name`."""
+class ObjectRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """`{"class": "ChatRoom", "name": "general"}`; `id`, 64 hex digits, may stand for `name`."""
 
     class_name: str = msgspec.field(name="class")
-    sql: str
     name: str | None = None
     id: str | None = None
+
+
+class SqlRequest(ObjectRequest, forbid_unknown_fields=True, kw_only=True):
+    """`{"class": "ChatRoom", "name": "general", "sql": "SELECT 1"}`"""
+
+    sql: str
     write: bool = False
     rows_max: int = 1000
+
+
+class RestoreRequest(ObjectRequest, forbid_unknown_fields=True, kw_only=True):
+    """To a `bookmark`, or to `moment_ms`: wall time, or negative: that long ago. With neither: what can be restored."""
+
+    bookmark: str = ""
+    moment_ms: int | None = None
 
 
 class MigrateRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -122,6 +134,7 @@ class Admin:
         self._routes = {
             "/__durable/status": _Route("GET", None, self._answer_status),
             "/__durable/sql": _Route("POST", SqlRequest, self._answer_sql),
+            "/__durable/restore": _Route("POST", RestoreRequest, self._answer_restore),
             "/__durable/migrate": _Route("POST", MigrateRequest, self._answer_migrate),
             "/__durable/reload": _Route("POST", ReloadRequest, self._answer_reload),
         }
@@ -197,7 +210,9 @@ class Admin:
     async def _answer_sql(self, request: SqlRequest) -> Json:
         if not 1 <= request.rows_max <= INSPECT_ROWS_MAX:
             raise _bad_request(f"rows_max is between 1 and {INSPECT_ROWS_MAX}, not {request.rows_max}")
-        actor = await self._find(request)
+        namespace, actor, is_known = await self._find(request)
+        if not is_known:
+            raise await self._no_such_object(namespace, actor)
         link = await self._router.link_for(actor)
         reply = await link.request(
             lambda identity: Inspect(identity, actor, request.sql, request.write, request.rows_max, INSPECT_SECONDS_MAX)
@@ -215,8 +230,21 @@ class Admin:
             "rows_written": reply.rows_written,
         }
 
-    async def _find(self, request: SqlRequest) -> ActorKey:
-        """The object that is meant, if it exists: looking creates nothing."""
+    async def _answer_restore(self, request: RestoreRequest) -> Json:
+        # Also of an object that the index does not know any more: what it held before it was removed may be kept.
+        namespace, actor, _ = await self._find(request)
+        link = await self._router.link_for(actor)
+        reply = await link.request(lambda identity: Restore(identity, actor, request.bookmark, request.moment_ms))
+        if isinstance(reply, Failed):
+            if reply.error.type == "NotFoundError":
+                raise await self._no_such_object(namespace, actor)
+            raise AdminProblemError(HTTPStatus.BAD_REQUEST, "storage_error", reply.error.message)
+        if not isinstance(reply, CallReply):
+            raise TypeError(f"a restore was answered with {type(reply).__name__}")
+        return dict(values.decode(reply.payload))
+
+    async def _find(self, request: ObjectRequest) -> tuple[NamespaceInfo, ActorKey, bool]:
+        """The object that is meant, and whether the index knows it: looking creates nothing."""
         namespaces = self._namespaces()
         namespace = namespaces.get(request.class_name)
         if namespace is None:
@@ -231,20 +259,23 @@ class Admin:
             raise _bad_request("an object is named by either name or id")
         try:
             if request.name is not None:
-                identity, wanted = id_from_name(namespace.key, request.name), f'"{request.name}"'
+                identity = id_from_name(namespace.key, request.name)
             else:
-                identity = wanted = checked_id(namespace.key, request.id or "")
+                identity = checked_id(namespace.key, request.id or "")
         except TypeError as error:
             raise _bad_request(str(error)) from error
         row = await self._index.get(namespace.key, identity)
-        if row is None:
-            raise AdminProblemError(
-                HTTPStatus.NOT_FOUND,
-                "no_such_object",
-                f"no such object: {namespace.class_name} {wanted}",
-                await self._suggestion(namespace, request.name),
-            )
-        return ActorKey(namespace.key, identity, row.name if row.name is not None else request.name)
+        name = row.name if row is not None and row.name is not None else request.name
+        return namespace, ActorKey(namespace.key, identity, name), row is not None
+
+    async def _no_such_object(self, namespace: NamespaceInfo, actor: ActorKey) -> AdminProblemError:
+        wanted = actor.id if actor.name is None else f'"{actor.name}"'
+        return AdminProblemError(
+            HTTPStatus.NOT_FOUND,
+            "no_such_object",
+            f"no such object: {namespace.class_name} {wanted}",
+            await self._suggestion(namespace, actor.name),
+        )
 
     async def _suggestion(self, namespace: NamespaceInfo, name: str | None) -> str:
         names = await self._index.names(namespace.key, _SUGGESTED_FROM)

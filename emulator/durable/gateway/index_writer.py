@@ -19,19 +19,22 @@ from durable.errors import WireError
 from durable.gateway.link import HostLink
 from durable.limits import INDEX_WRITES_WAITING_MAX
 from durable.storage.index import AlarmCorrection, Change, IndexRemoval, IndexRow, NamespaceIndex
-from durable.wire.messages import ActorKey, IndexDurable, IndexPut, IndexRemove
+from durable.storage.layout import sync_folder
+from durable.wire.messages import ActorKey, IndexDurable, IndexFind, IndexFound, IndexPut, IndexRemove
 
 T = TypeVar("T")
 Reply = Callable[[IndexDurable], None]
+Found = Callable[[IndexFound], None]
 
 _ALARM_MS_MAX = 2**63 - 1
 """What SQLite's INTEGER holds."""
 
 
 class IndexPaths(Protocol):
-    """Where a namespace's index lies."""
+    """Where a namespace's index lies, and the files that it promises."""
 
     def index_file(self, namespace: str) -> Path: ...
+    def object_file(self, namespace: str, object_id: str) -> Path: ...
 
 
 class AlarmWatcher(Protocol):
@@ -62,6 +65,7 @@ class _Write:
     actor: ActorKey
     id: int = 0
     reply: Reply | None = None
+    new_file: bool = False
 
 
 @dataclass(slots=True)
@@ -82,11 +86,13 @@ class IndexWriter:
         self._batch = _Batch()
         self._submitted: set[asyncio.Future[dict[str, str]]] = set()
         self._planned = False
+        self._finds: list[tuple[IndexFind, Found]] = []
         self._writes = self._transactions = self._failures = 0
 
     def listen(self, link: HostLink) -> None:
         link.on(IndexPut, lambda message: self.put(message, link.send))
         link.on(IndexRemove, lambda message: self.remove(message, link.send))
+        link.on(IndexFind, lambda message: self.find_known(message, link.send))
 
     def watch(self, watcher: AlarmWatcher) -> None:
         self._watchers.append(watcher)
@@ -100,7 +106,7 @@ class IndexWriter:
             return
         now_ms = self._clock.wall_ms()
         row = IndexRow(actor.id, actor.name, message.created_ms or now_ms, now_ms, message.alarm_ms)
-        self._add(_Write(row, actor, message.id, reply))
+        self._add(_Write(row, actor, message.id, reply, message.new_file))
         for watcher in self._watchers:
             watcher.alarm_put(actor)
 
@@ -130,8 +136,7 @@ class IndexWriter:
             return
         batch, self._batch = self._batch, _Batch()
         self._writes += batch.count
-        changes = {namespace: [write.change for write in writes] for namespace, writes in batch.writes.items()}
-        future = asyncio.get_running_loop().run_in_executor(self._worker, self._write, changes)
+        future = asyncio.get_running_loop().run_in_executor(self._worker, self._write, batch.writes)
         self._submitted.add(future)
         future.add_done_callback(lambda done: self._written(batch, done))
 
@@ -160,6 +165,20 @@ class IndexWriter:
         alarm_ms = write.change.alarm_ms if isinstance(write.change, IndexRow) else None
         for watcher in self._watchers:
             watcher.alarm_indexed(write.actor, alarm_ms)
+
+    # --- what hosts ask -----------------------------------------------------------------------------------------------
+    def find_known(self, message: IndexFind, reply: Found) -> None:
+        """Say whether the index has the object; questions of one turn share one visit to the worker."""
+        if len(self._finds) >= INDEX_WRITES_WAITING_MAX:
+            raise WireError(f"{len(self._finds)} objects wait to be looked up; the limit is {INDEX_WRITES_WAITING_MAX}")
+        if not self._finds:
+            asyncio.get_running_loop().call_soon(self._start_finds)
+        self._finds.append((message, reply))
+
+    def _start_finds(self) -> None:
+        finds, self._finds = self._finds, []
+        future = asyncio.get_running_loop().run_in_executor(self._worker, self._look_up, finds)
+        future.add_done_callback(lambda done: _answer(finds, done))
 
     # --- reading ---------------------------------------------------------------------------------------------------
     async def get(self, namespace: str, identity: str) -> IndexRow | None:
@@ -210,14 +229,15 @@ class IndexWriter:
         return IndexStatistics(self._writes, self._transactions, self._batch.count, self._failures)
 
     # --- in the worker thread ----------------------------------------------------------------------------------------
-    def _write(self, changes: dict[str, list[Change]]) -> dict[str, str]:
+    def _write(self, writes: dict[str, list[_Write]]) -> dict[str, str]:
         """Namespaces that failed, with the reason."""
         errors: dict[str, str] = {}
-        for namespace, of_one in changes.items():
+        for namespace, of_one in writes.items():
             try:
+                self._sync_folders(namespace, of_one)
                 index = self._index(namespace, create=True)
                 assert index is not None
-                index.apply(of_one)
+                index.apply([write.change for write in of_one])
             except Exception as error:
                 # Whatever it was, the hosts that wait have to hear of it.
                 errors[namespace] = str(error) or type(error).__name__
@@ -225,6 +245,23 @@ class IndexWriter:
                 # connection reads the file as it is.
                 self._drop(namespace)
         return errors
+
+    def _sync_folders(self, namespace: str, writes: list[_Write]) -> None:
+        """A row promises a file: its name must survive the power cut that the row survives."""
+        new = [write.actor.id for write in writes if write.new_file]
+        for folder in {self._paths.object_file(namespace, identity).parent for identity in new}:
+            sync_folder(folder)
+
+    def _look_up(self, finds: list[tuple[IndexFind, Found]]) -> list[IndexFound]:
+        return [self._find_one(message) for message, _ in finds]
+
+    def _find_one(self, message: IndexFind) -> IndexFound:
+        try:
+            index = self._index(message.actor.namespace, create=False)
+            return IndexFound(message.id, index is not None and index.get(message.actor.id) is not None)
+        except Exception as error:
+            # Whatever it was, the host that waits has to hear of it.
+            return IndexFound(message.id, False, str(error) or type(error).__name__)
 
     def _index(self, namespace: str, *, create: bool) -> NamespaceIndex | None:
         index = self._indexes.get(namespace)
@@ -243,3 +280,10 @@ class IndexWriter:
     def _close_all(self) -> None:
         for namespace in list(self._indexes):
             self._drop(namespace)
+
+
+def _answer(finds: list[tuple[IndexFind, Found]], done: asyncio.Future[list[IndexFound]]) -> None:
+    if done.cancelled():
+        return  # the gateway ends, and the hosts with it
+    for (_, reply), answer in zip(finds, done.result(), strict=True):
+        reply(answer)

@@ -41,9 +41,10 @@ from durable.wire.messages import (
     Inspect,
     InspectReply,
     Message,
+    Restore,
 )
 
-Question = HttpRequest | Call | AlarmDue | AlarmGiveUp | Inspect | Evict
+Question = HttpRequest | Call | AlarmDue | AlarmGiveUp | Inspect | Evict | Restore
 Reply = HttpReply | CallReply | Failed | AlarmReply | InspectReply
 
 M = TypeVar("M", bound=Message)
@@ -291,7 +292,7 @@ class HostLink:
         if isinstance(message, (HttpReply, HttpRequest)) and message.stream:
             self.send(BodyCredit(message.stream, 0))
         if isinstance(message, (HttpReply, CallReply, Failed, AlarmReply, InspectReply)):
-            self._answered(Failed(message.id, 0, STORAGE_FAILED, 500))
+            self._answered(Failed(message.id, 0, STORAGE_FAILED, 500, broken=True))
         elif isinstance(message, (HttpRequest, Call)):
             self.send(Failed(message.id, 0, STORAGE_FAILED, 500))
         elif isinstance(message, (BodyChunk, BodyEnd)) and (reader := self.bodies.reader(message.stream)) is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import ipaddress
@@ -10,14 +11,17 @@ import os
 import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
 
 from durable.clock import Clock, SystemClock
 from durable.errors import UserInputError
 from durable.gateway.events import BoundBeyondLoopback, GatewayFault, MalformedRequest, OnEvent
 from durable.gateway.port_holder import port_holder
-from durable.limits import HTTP_HEADER_BYTES_MAX, KEEP_ALIVE_SECONDS, KIB
+from durable.limits import DESCRIPTORS_RESERVED, HTTP_HEADER_BYTES_MAX, KEEP_ALIVE_SECONDS, KIB
+from durable.storage.descriptors import descriptor_limit
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -64,8 +68,9 @@ class GatewayServer:
         # no hierarchy, so nothing but our own handler sees them.
         logger = logging.Logger("durable.gateway.malformed")  # noqa: LOG001
         logger.addHandler(_MalformedRequests(self._on_event, self._clock))
-        self._server = web.Server(
+        self._server = _Server(
             self._handler,
+            connections_max=max(1, descriptor_limit() - DESCRIPTORS_RESERVED),
             handler_cancellation=True,
             access_log=None,
             logger=logger,
@@ -122,6 +127,23 @@ class GatewayServer:
             return UserInputError(f"{self._ip} is not an address of this machine.", fix="durable dev --ip 127.0.0.1")
         reason = os.strerror(error.errno) if error.errno else str(error)
         return UserInputError(f"Cannot listen on {place}: {reason}.", fix="durable dev --ip 127.0.0.1 --port 8787")
+
+
+class _Server(web.Server):
+    """Turns connections away that would take the descriptors which files, hosts and the index need.
+
+    Closed at once they cost nothing. Left in the kernel's queue they would keep the listening socket readable, and a
+    process that is out of descriptors busy with not accepting them.
+    """
+
+    def __init__(self, handler: Handler, *, connections_max: int, **options: Any) -> None:
+        super().__init__(handler, **options)
+        self._connections_max = connections_max
+
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        super().connection_made(handler, transport)
+        if len(self.connections) > self._connections_max:
+            transport.abort()
 
 
 class _MalformedRequests(logging.Handler):

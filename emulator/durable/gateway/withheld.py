@@ -173,6 +173,7 @@ def failed_epoch_filter(
     gives the id of the actor that a request was sent to, `stream_speaker` of the one whose body a stream is.
     """
     actors = {actor.id for actor in failure.actors}
+    questions = frozenset(failure.questions)
     streams: dict[int, bool] = {}
 
     def speaker(message: Gated) -> str | None:
@@ -196,8 +197,11 @@ def failed_epoch_filter(
             return False  # It reveals nothing, and its events were begun: they are never delivered again.
         if isinstance(message, (BodyChunk, BodyEnd)) and message.stream in streams:
             return streams[message.stream]
-        who = speaker(message)
-        drop = who in actors if who is not None else epoch == failure.epoch
+        if isinstance(message, (HttpRequest, Call)):
+            drop = message.id in questions
+        else:
+            who = speaker(message)
+            drop = who in actors if who is not None else epoch == failure.epoch
         if isinstance(message, (HttpReply, HttpRequest)) and message.stream:
             streams[message.stream] = drop
         return drop

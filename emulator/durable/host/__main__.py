@@ -10,9 +10,11 @@ import socket
 import sys
 import threading
 
-from durable import __version__
+from durable import __version__, failpoints
+from durable.host.guard import Guard
 from durable.host.host import Host
 from durable.host.outgoing import close_client
+from durable.storage.descriptors import raise_descriptor_limit
 
 _PARENT_POLL_SECONDS = 1.0
 """How soon a host notices that its gateway died while user code blocks the loop."""
@@ -29,6 +31,8 @@ def main() -> int:
     # The terminal's Ctrl+C is the gateway's to answer; it drains its hosts.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.set_inheritable(channel_fd, False)
+    failpoints.arm_from_environment()
+    raise_descriptor_limit()
     if lock_fd >= 0:
         # Held on purpose: the state directory is free only when no process of the tree can write to it.
         os.set_inheritable(lock_fd, False)
@@ -45,7 +49,10 @@ def main() -> int:
 
 async def _serve(sock: socket.socket) -> int:
     loop = asyncio.get_running_loop()
-    host = Host(sock, loop, version=__version__, python=sys.version.split()[0])
+    host = Host(
+        sock, loop, version=__version__, python=sys.version.split()[0], guard=lambda state: Guard(state).install()
+    )
+    os.register_at_fork(after_in_child=host.forked)
     status = await host.finished
     await close_client()
     return status

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
+import math
 import os
 import socket
 from collections.abc import Callable, Coroutine
@@ -16,17 +17,20 @@ from durable import values
 from durable.actor.actor import Actor
 from durable.actor.events import AlarmEvent, CallEvent, Event, FetchEvent, SocketEvent
 from durable.actor.failure import report_error, status_of
+from durable.actor.portability import Portability
 from durable.actor.sockets import SocketTable
 from durable.actor.turn import actor_variable, task_factory
 from durable.clock import Clock, SystemClock
-from durable.errors import ActorResetError, DataCloneError, StorageError, WireError
+from durable.errors import DataCloneError, WireError
 from durable.host.actor_runtime import ActorRuntime
 from durable.host.bodies import ChannelBodies, PipeReader
 from durable.host.checkpoints import Checkpoints
 from durable.host.env import Env
+from durable.host.index_questions import IndexQuestions
 from durable.host.inspection import inspect
 from durable.host.loader import Project, preimport
 from durable.host.registry import Registry
+from durable.host.restores import Restores
 from durable.host.transport import Transport, handed_over
 from durable.host.worker import Worker, client_socket, send_response
 from durable.limits import GC_YOUNG_OBJECTS, RPC_PAYLOAD_BYTES_MAX
@@ -36,6 +40,7 @@ from durable.sdk.runtime import Runtime
 from durable.sdk.stub import DurableObjectNamespace
 from durable.storage.actor_store import ActorStore
 from durable.storage.database import Database
+from durable.storage.descriptors import descriptor_limit, open_files_max
 from durable.storage.epoch import Epochs
 from durable.storage.layout import StateLayout
 from durable.storage.sync_pool import Disk
@@ -63,16 +68,23 @@ class Host:
         python: str,
         clock: Callable[[int], Clock] = SystemClock,
         disk: Disk | None = None,
+        guard: Callable[[str], None] | None = None,
     ) -> None:
-        """`clock` makes the clock for an offset in milliseconds; `disk` is what makes commits durable."""
+        """`clock` makes the clock for an offset in milliseconds; `disk` is what makes commits durable.
+
+        `guard` is told the state directory before any code of the user's runs.
+        """
         self.loop = loop
         self.clock: Clock = clock(0)
         self.context = contextvars.copy_context()
         """What actors and the host's own tasks begin with: what the program set at import, and no event's."""
         self._make_clock = clock
         self._disk = disk
+        self._guard = guard
         self.sockets = SocketTable()
         self.compatibility_date = ""
+        self.portability: Portability | None = None
+        self._kv_only: frozenset[str] = frozenset()
         self.finished: asyncio.Future[int] = loop.create_future()
         self._channel: Channel[Any] = Channel(
             sock, wire.FromGateway, on_messages=self._on_messages, on_closed=self._on_closed, loop=loop
@@ -83,10 +95,11 @@ class Host:
         self._epochs: Epochs | None = None
         self._shard, self._shards, self._host_number = 0, 1, 0
         self._sockets_made = 0
-        self._index_asked: dict[int, Callable[[str], None]] = {}
-        self._index_asks = 0
+        self.index = IndexQuestions(self)
         self._remote_events: dict[int, Event] = {}
-        self._checkpoints = Checkpoints(self)
+        self.checkpoints = Checkpoints(self)
+        self.restores = Restores(self)
+        self.pitr_days = 0
         self._background: set[asyncio.Task[Any]] = set()
         self._handlers: dict[type, Callable[[Any], None]] = self._handler_table()
         loop.set_task_factory(task_factory)
@@ -113,11 +126,13 @@ class Host:
             wire.SocketClosed: self._socket_event,
             wire.SocketFailed: self._socket_event,
             wire.AutoResponded: self._auto_responded,
-            wire.IndexDurable: self._index_durable,
+            wire.IndexDurable: self.index.durable,
+            wire.IndexFound: self.index.found,
             wire.AlarmDue: lambda message: self.registry.deliver(message.actor, AlarmEvent(message)),
             wire.AlarmGiveUp: self._alarm_give_up,
             wire.Inspect: lambda message: self.background(inspect(self, message)),
             wire.Evict: self._evict,
+            wire.Restore: lambda message: self.background(self.restores.answer(message)),
         }
 
     # --- the channel ------------------------------------------------------------------------------------------
@@ -169,8 +184,14 @@ class Host:
     def _load(self, load: wire.Load) -> None:
         self._project = project = Project(load.root, load.main)
         self.compatibility_date = load.compatibility_date
+        if load.portability != "off":
+            self.portability = Portability(self.log, refuses=load.portability == "error")
+        self._kv_only = frozenset(space.key for space in load.namespaces if not space.sqlite)
         self._shard, self._shards, self._host_number = load.shard, load.shards, load.host_number
         self.clock = self._make_clock(load.clock_offset_ms)
+        if self._guard is not None:
+            self._guard(load.state)
+        self.pitr_days = load.pitr_days
         preimport(load.preimport)
         try:
             project.load()
@@ -185,10 +206,14 @@ class Host:
             self.loop, durability=load.durability, on_durable=self._epoch_durable, on_failed=self._epoch_failed,
             disk=self._disk,
         )  # fmt: skip
-        self.registry = Registry(self, StateLayout(Path(load.state)), load.idle_seconds)
+        self.registry = Registry(
+            self, StateLayout(Path(load.state)), load.idle_seconds, open_files_max(descriptor_limit())
+        )
         self.registry.start(
             {space.key: actors[space.class_name] for space in load.namespaces if space.class_name in actors}
         )
+        if load.pitr_days and load.shard == 0:
+            self.checkpoints.sweep_later()
         self.env = Env(load.vars | self._namespaces(load))
         self.worker = Worker(
             self, entrypoint if entrypoint is not None and issubclass(entrypoint, WorkerEntrypoint) else None
@@ -268,8 +293,11 @@ class Host:
             actor.emit(lambda epoch: self.send(wire.CallReply(request_id, epoch, payload)))
 
     def _answer_error(self, request_id: int, actor: Actor, error: BaseException, method: str) -> None:
-        report = self.report(error, actor.label, method)
-        actor.emit(lambda epoch: self.send(wire.Failed(request_id, epoch, report, status_of(report), actor.key)))
+        report = self.report_to_caller(actor, error, method)
+        broken = actor.broken is not None
+        actor.emit(
+            lambda epoch: self.send(wire.Failed(request_id, epoch, report, status_of(report), actor.key, broken))
+        )
 
     def _cancel(self, message: wire.Cancel) -> None:
         if not self.worker.cancel(message.id):
@@ -301,6 +329,11 @@ class Host:
     def _evict(self, message: wire.Evict) -> None:
         self.send(wire.CallReply(message.id, 0, values.encode(self.registry.evict(message.actor.id))))
 
+    def forked(self) -> None:
+        """This is a child that user code forked: what it inherited of SQLite is another process's, and stays unused."""
+        if hasattr(self, "registry"):
+            self.registry.disown()
+
     # --- the end ----------------------------------------------------------------------------------------------
     async def _drain(self, deadline_seconds: float) -> None:
         deadline = self.loop.time() + deadline_seconds
@@ -315,9 +348,12 @@ class Host:
         for actor in self.registry.actors:
             actor.end_turn()
             epoch = max(epoch, actor.epoch)
-        await self._while(lambda: bool(self._index_asked), deadline)
+        await self._while(lambda: self.index.changes_waiting > 0, deadline)
         if self._epochs is not None:
             await self._epochs.force(max(epoch, *(actor.epoch for actor in self.registry.actors), 0))
+            # However long it takes: a thread that still writes when the files are said to be closed would write under
+            # the next host's feet. Whoever waits for us ends us if it takes too long, which is safe.
+            await self._while(lambda: self.registry.is_lending, math.inf)
             self._epochs.close()
             self.registry.close_all()
         self.send(wire.Closed(epoch, not_begun))
@@ -331,7 +367,11 @@ class Host:
             await asyncio.sleep(_POLL_SECONDS)
 
     def _busy(self) -> bool:
-        return bool(self.worker.running) or any(actor.running_events for actor in self.registry.actors)
+        return (
+            bool(self.worker.running)
+            or self.registry.is_waiting
+            or any(actor.running_events for actor in self.registry.actors)
+        )
 
     # --- the engine its actors stand on -----------------------------------------------------------------------
     @property
@@ -341,12 +381,22 @@ class Host:
     def commit(self, store: ActorStore) -> int:
         assert self._epochs is not None
         epoch = self._epochs.commit(store.database)
-        self._checkpoints.consider(store)
+        self.checkpoints.consider(store)
         return epoch
 
     async def sync(self, store: ActorStore) -> None:
         if self._epochs is not None and store.exists:
             await self._epochs.sync(store.database)
+
+    async def make_durable(self, store: ActorStore) -> None:
+        """Wait until what the store committed is on disk, or is known to have failed."""
+        if self._epochs is not None:
+            await self._epochs.force(store.undurable_epoch)
+
+    async def flush(self) -> None:
+        """Make everything that was committed durable now, whatever the durability."""
+        if self._epochs is not None:
+            await self._epochs.force(self._epochs.filling_or_last)
 
     def when_durable(self, epoch: int, callback: Callable[[], None]) -> None:
         if epoch == 0 or self._epochs is None:
@@ -361,27 +411,24 @@ class Host:
 
     def _epoch_failed(self, epoch: int, databases: list[Database]) -> None:
         failed = self.registry.keys_of(databases)
-        self.send(wire.EpochFailed(epoch, failed))
+        self.send(wire.EpochFailed(epoch, failed, self.transport.questions_of(failed)))
         for key in failed:
             actor = self.registry.live(key.id)
             if actor is None:
                 # Its activation is over; the next one finds what is on disk.
                 self.registry.store(key).rollback()
             else:
-                actor.reset(
-                    ActorResetError(str(StorageError("the disk refused to make a write durable (fdatasync failed)")))
-                )
+                actor.commits_lost(str(actor.store.database.sync_error))
 
     def index_put(self, key: ActorKey, alarm_ms: int | None, done: Callable[[str], None]) -> None:
-        self._index_asks += 1
-        self._index_asked[self._index_asks] = done
-        self.send(wire.IndexPut(self._index_asks, key, alarm_ms, self.clock.wall_ms()))
+        store = self.registry.store(key)
+        is_new = store.is_new
+        if is_new:
+            store.keep_file()
+        self.index.put(key, alarm_ms, done, new_file=is_new)
 
-    def _index_durable(self, message: wire.IndexDurable) -> None:
-        for ask in message.ids:
-            done = self._index_asked.pop(ask, None)
-            if done is not None:
-                done(message.error)
+    def is_kv_only(self, namespace: str) -> bool:
+        return namespace in self._kv_only
 
     def runtime(self, actor: Actor) -> Runtime:
         return ActorRuntime(self, actor)
@@ -400,6 +447,13 @@ class Host:
         return report_error(
             error, is_user_file=self._project.owns if self._project else _nothing_owned, label=label, method=method
         )
+
+    def report_to_caller(self, actor: Actor, error: BaseException, method: str) -> ErrorReport:
+        # What never was raised comes from us: the actor was too busy, or was reset.
+        return report_error(
+            error, is_user_file=self._project.owns if self._project else _nothing_owned, label=actor.label,
+            method=method, remote=actor.broken is None and error.__traceback__ is not None,
+        )  # fmt: skip
 
     def log(self, level: str, text: str, label: str) -> None:
         self.send(wire.Log(level, text, label))

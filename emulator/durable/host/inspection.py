@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from durable import values
 from durable.errors import DurableError
+from durable.storage.file_check import missing_file
 from durable.wire.messages import Inspect, InspectReply
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ async def inspect(host: Host, request: Inspect) -> None:
     epoch = 0
     try:
         store = registry.store(request.actor)
+        if not store.has_file and await host.index.is_known(request.actor):
+            raise missing_file(store.path)
         if not store.exists:
             raise DurableError(f"object {request.actor.id} has no data")
         found = await host.loop.run_in_executor(

@@ -1,18 +1,29 @@
-"""The live actors of one host by id, and their open files. At most one activation of an id, at most one open file."""
+"""The live actors of one host by id, and the stores of their files. At most one activation of an id, at most one file.
+
+An object is activated at its first event, unless something comes first: its file is lent to a thread, there is no room
+for another open file, or it has no file and the index must say whether it ever had one. Events wait in order.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+import gc
+from collections.abc import Coroutine, Iterable
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from durable.actor.actor import Actor
 from durable.actor.events import Event
 from durable.errors import DurableError, StorageError
+from durable.host.open_files import OpenFiles
+from durable.host.removals import Removals
+from durable.limits import GC_EVICTED_ACTORS
 from durable.sdk.object import DurableObject
 from durable.storage.actor_store import ActorStore
 from durable.storage.database import Database
+from durable.storage.file_check import missing_file
 from durable.storage.layout import StateLayout
 from durable.wire.messages import ActorKey
 
@@ -28,21 +39,37 @@ _SWEEP_SECONDS_MIN = 0.05
 """How often the sweep may run, however short the idle time."""
 
 
+class _Waiting:
+    """Events of an object that cannot be activated yet; `known` is what the index says, None before it was asked."""
+
+    __slots__ = ("asked", "events", "known", "queued")
+
+    def __init__(self) -> None:
+        self.events: list[tuple[ActorKey, Event]] = []
+        self.asked = False
+        self.known: bool | None = None
+        self.queued = False
+
+
 class Registry:
     """Activates on the first event, evicts after idle time. Files outlive their activation until they are durable."""
 
-    def __init__(self, host: Host, layout: StateLayout, idle_seconds: float) -> None:
+    def __init__(self, host: Host, layout: StateLayout, idle_seconds: float, files_max: int) -> None:
         self._host = host
         self._layout = layout
         self._idle_seconds = idle_seconds
         self._actors: dict[str, Actor] = {}
         self._stores: dict[str, ActorStore] = {}
         self._keys: dict[str, ActorKey] = {}
-        """Of the open files."""
-        self._lent: dict[str, list[tuple[ActorKey, Event]]] = {}
-        """Objects whose file another thread is using, with the events that came for those that have no activation."""
+        """Of the stores."""
+        self._lent: set[str] = set()
+        """Objects whose file another thread is using."""
+        self._waiting: dict[str, _Waiting] = {}
+        self.files = OpenFiles(self, files_max, clock=host.clock.monotonic)
+        self._removals = Removals(self, host)
         self._classes: dict[str, type] = {}
         self._closed = False
+        self._evicted = 0
 
     def start(self, classes: dict[str, type]) -> None:
         """`classes` maps a namespace key to the class that serves it."""
@@ -52,15 +79,68 @@ class Registry:
     def deliver(self, key: ActorKey, event: Event) -> None:
         actor = self._actors.get(key.id)
         if actor is None:
-            if self._closed:
-                # Whoever waits for it is answered by the gateway, when this process is gone.
-                event.settled = True
-                return
-            if key.id in self._lent:
-                self._lent[key.id].append((key, event))
-                return
-            actor = self._activate(key)
+            self._wake(key, event)
+            return
+        if self.files.crowded:
+            self.files.hold(actor)
         actor.deliver(event)
+
+    def _wake(self, key: ActorKey, event: Event) -> None:
+        if self._closed:
+            # Whoever waits for it is answered by the gateway, when this process is gone.
+            event.settled = True
+            return
+        waiting = self._waiting.get(key.id)
+        if waiting is not None:
+            waiting.events.append((key, event))
+            return
+        waiting = self._waiting[key.id] = _Waiting()
+        waiting.events.append((key, event))
+        self._try_to_activate(key.id, waiting)
+
+    def _try_to_activate(self, actor_id: str, waiting: _Waiting, *, has_room: bool = False) -> None:
+        if actor_id in self._lent or self._closed:
+            return
+        key = waiting.events[0][0]
+        store = self.store(key)
+        is_lost = False
+        if not store.has_file:
+            if waiting.known is None:
+                if not waiting.asked:
+                    waiting.asked = True
+                    self._host.index.find(key, partial(self._found, actor_id, waiting))
+                return
+            is_lost = waiting.known
+        if self.files.crowded and not has_room:
+            if not waiting.queued:
+                waiting.queued = True
+                self.files.put_off(actor_id)
+            return
+        if self._host.restores.is_due(key, store):
+            # Comes back here when it gives the file back.
+            self._host.restores.begin(key, store)
+            return
+        del self._waiting[actor_id]
+        if is_lost:
+            store.lost = missing_file(store.path)
+        # Not by `deliver`, which might shut the gate again that was opened for it.
+        self._activate(key, store).deliver(waiting.events[0][1])
+        for each, event in waiting.events[1:]:
+            self.deliver(each, event)
+
+    def _found(self, actor_id: str, waiting: _Waiting, known: bool, error: str) -> None:
+        waiting.known = known
+        if error:
+            key = waiting.events[0][0]
+            self.store(key).lost = StorageError(f"the index of objects could not be read: {error}")
+        self._try_to_activate(actor_id, waiting)
+
+    def resume(self, actor_id: str) -> None:
+        """There is room for the object's file."""
+        waiting = self._waiting.get(actor_id)
+        if waiting is not None:
+            waiting.queued = False
+            self._try_to_activate(actor_id, waiting, has_room=True)
 
     def live(self, actor_id: str) -> Actor | None:
         return self._actors.get(actor_id)
@@ -74,14 +154,28 @@ class Registry:
         store = self._stores.get(key.id)
         if store is None:
             path = self._layout.object_file(key.namespace, key.id)
-            store = ActorStore(path, clock=self._host.clock, on_first_write=_nobody)
+            store = ActorStore(path, clock=self._host.clock, on_first_write=_nobody, keep_days=self._host.pitr_days)
+            store.before_open = partial(self.files.opening, key.id, store)
             self._stores[key.id] = store
             self._keys[key.id] = key
         return store
 
+    def shard_folders(self, number: int) -> list[Path]:
+        """The folders, one of each namespace, of the objects whose ids begin with this byte."""
+        spaces = [self._layout.namespace_folder(key) / f"{number:02x}" for key in self._classes]
+        return [folder for folder in spaces if folder.is_dir()]
+
+    def forget(self, actor_id: str) -> None:
+        """Close the file of an object that has no activation; what its next one finds is what is on disk."""
+        store = self._stores.pop(actor_id)
+        del self._keys[actor_id]
+        self.files.closed(actor_id)
+        with contextlib.suppress(StorageError):
+            store.close()
+
     @property
     def stores(self) -> list[ActorStore]:
-        """The open files, those of sleeping objects included."""
+        """Of live actors and of those that slept a moment ago; their files may be closed."""
         return list(self._stores.values())
 
     def keys_of(self, databases: Iterable[Database]) -> list[ActorKey]:
@@ -99,33 +193,55 @@ class Registry:
             (actor := self.live(actor_id)) is not None and not actor.is_between_turns
         ):
             await asyncio.sleep(_LOAN_POLL_SECONDS)
-        self._lent[actor_id] = []
+        self._lent.add(actor_id)
         if actor is not None:
             actor.hold()
         return actor
 
+    def lend_sleeping(self, actor_id: str) -> None:
+        """The same at once, for an object without an activation whose file nobody has."""
+        self._lent.add(actor_id)
+
     def give_back(self, actor_id: str, actor: Actor | None, epoch: int = 0) -> None:
         """The thread is done; `actor` was live when the file was lent, `epoch` is that of what was written."""
-        waiting = self._lent.pop(actor_id)
+        self._lent.discard(actor_id)
         if actor is not None:
             actor.release(epoch)
-        for key, event in waiting:
-            self.deliver(key, event)
+        waiting = self._waiting.get(actor_id)
+        if waiting is not None:
+            self._try_to_activate(actor_id, waiting)
+
+    def is_lent(self, actor_id: str) -> bool:
+        return actor_id in self._lent
 
     @property
     def is_lending(self) -> bool:
         """Whether any thread is using a file."""
         return bool(self._lent)
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether any event waits for the activation of its object."""
+        return bool(self._waiting)
+
+    # --- for whoever makes room for open files ----------------------------------------------------------------
+    async def make_durable(self) -> None:
+        """Wait until everything committed so far is on disk."""
+        await self._host.flush()
+
+    def in_background(self, work: Coroutine[Any, Any, Any]) -> None:
+        self._host.background(work)
+
     def gone(self, actor: Actor) -> None:
         """The activation ended; its file stays for the next one."""
         if self._actors.get(actor.key.id) is actor:
             del self._actors[actor.key.id]
             actor.store.on_first_write = _nobody
+            actor.store.lost = None
+        self.files.gone(actor)
 
-    def _activate(self, key: ActorKey) -> Actor:
+    def _activate(self, key: ActorKey, store: ActorStore) -> Actor:
         cls = self._classes.get(key.namespace) or _unserved(key.namespace)
-        store = self.store(key)
         # Not in the context of whoever sent the event: what is set there is none of the actor's business.
         actor = self._host.context.copy().run(Actor, key, cls, self._host.env, self._host, store)
         store.on_first_write = actor.first_write
@@ -139,6 +255,12 @@ class Registry:
             return False
         actor.evict()
         return True
+
+    def disown(self) -> None:
+        """Refuse every use of the files from now on, in a forked child; closing them is left to the child's end."""
+        self._closed = True
+        for store in self._stores.values():
+            store.disown()
 
     def close_all(self) -> None:
         """End every activation and close every file, for good; the caller has waited until everything is durable."""
@@ -166,12 +288,16 @@ class Registry:
         for actor in self.actors:
             if actor.last_used < limit and not actor.pins():
                 actor.evict()
+                self._evicted += 1
+        if self._evicted > max(GC_EVICTED_ACTORS, len(self._actors)):
+            self._evicted = 0
+            gc.collect()
         for actor_id in [actor_id for actor_id in self._stores if actor_id not in self._actors]:
-            if actor_id not in self._lent and self._stores[actor_id].undurable_epoch <= self._host.durable_epoch:
-                store = self._stores.pop(actor_id)
-                del self._keys[actor_id]
-                with contextlib.suppress(StorageError):
-                    store.close()
+            store = self._stores[actor_id]
+            if actor_id in self._lent or actor_id in self._waiting or store.undurable_epoch > self._host.durable_epoch:
+                continue
+            if not self._removals.consider(self._keys[actor_id], store):
+                self.forget(actor_id)
 
 
 def _nobody() -> None:

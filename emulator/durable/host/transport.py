@@ -37,7 +37,8 @@ class Transport:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._next_id = 0
-        self._remote: dict[int, tuple[asyncio.Future[Any], DurableObjectStub]] = {}
+        self._remote: dict[int, tuple[asyncio.Future[Any], DurableObjectStub, Actor | None]] = {}
+        """Questions to other hosts by their id: whose answer, through which stub, and who asked."""
 
     def call(
         self,
@@ -63,7 +64,7 @@ class Transport:
                 "Serialized RPC arguments or return values are limited to 32MiB, "
                 f"but the size of this value was: {len(payload)} bytes."
             )
-        request_id = self._ask(future, stub)
+        request_id = self._ask(future, stub, caller)
         self._say(caller, lambda epoch: self._host.send(Call(request_id, key, method, payload, epoch)))
         return PendingCall(future, partial(self._cancel_remote, request_id))
 
@@ -79,7 +80,7 @@ class Transport:
             event = FetchEvent(Request(request), partial(self._settle, future, stub, "fetch"))
             self._deliver(caller, key, event)
             return PendingCall(future, event.cancel)
-        request_id = self._ask(future, stub)
+        request_id = self._ask(future, stub, caller)
         stream, body = 0, b""
         if isinstance(content, bytes) and len(content) <= INLINE_BODY_BYTES_MAX:
             body = content
@@ -100,14 +101,16 @@ class Transport:
 
     def answered(self, message: HttpReply | CallReply | Failed) -> None:
         """The gateway brings what another host answered."""
-        future, stub = self._remote.pop(message.id, (None, None))
+        future, stub, _ = self._remote.pop(message.id, (None, None, None))
         if future is None or stub is None or future.done():
             if isinstance(message, HttpReply) and message.stream:
                 self._host.bodies.refuse(message.stream)
             return
         try:
             if isinstance(message, Failed):
-                self._fail(future, stub, raise_from_report(message.error, object_id=str(stub.id)))
+                self._fail(
+                    future, stub, raise_from_report(message.error, object_id=str(stub.id)), broken=message.broken
+                )
             elif isinstance(message, CallReply):
                 future.set_result(values.decode(message.payload))
             else:
@@ -127,6 +130,9 @@ class Transport:
 
     def _future(self, stub: DurableObjectStub) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = self._host.loop.create_future()
+        if stub.broken is None and stub.activation is not None and stub.activation.reset_by is not None:
+            report = self._host.report(stub.activation.reset_by, "", "")
+            stub.broken = raise_from_report(report, object_id=str(stub.id))
         if stub.broken is not None:
             future.set_exception(stub.broken)
         served_by = served_by_variable.get()
@@ -134,10 +140,19 @@ class Transport:
             served_by.append(_key(stub.id))
         return future
 
-    def _ask(self, future: asyncio.Future[Any], stub: DurableObjectStub) -> int:
+    def _ask(self, future: asyncio.Future[Any], stub: DurableObjectStub, caller: Actor | None) -> int:
         self._next_id += 1
-        self._remote[self._next_id] = (future, stub)
+        self._remote[self._next_id] = (future, stub, caller)
         return self._next_id
+
+    def questions_of(self, callers: list[ActorKey]) -> list[int]:
+        """What these actors have asked other hosts and have no answer to."""
+        asked_by = {caller.id for caller in callers}
+        return [
+            number
+            for number, (_, _, caller) in self._remote.items()
+            if caller is not None and caller.key.id in asked_by
+        ]
 
     def _cancel_remote(self, request_id: int) -> None:
         if self._remote.pop(request_id, None) is not None:
@@ -167,14 +182,21 @@ class Transport:
         error: BaseException | None,
     ) -> None:
         host = self._host
+        stub.activation = actor.activation
+
+        def lost(failure: BaseException) -> None:
+            reset = host.report(ActorResetError(f"Durable Object was reset: {failure}"), actor.label, method)
+            self._fail(future, stub, raise_from_report(reset, object_id=actor.key.id), broken=True)
+
         if error is not None:
             # Through the report even here: the caller gets an exception of its own, never the callee's object.
-            remote = raise_from_report(host.report(error, actor.label, method), object_id=actor.key.id)
+            report = host.report_to_caller(actor, error, method)
+            broken = actor.broken is not None
 
-            def fail(_: BaseException | None = None) -> None:
-                self._fail(future, stub, remote)
+            def fail() -> None:
+                self._fail(future, stub, raise_from_report(report, object_id=actor.key.id), broken=broken)
 
-            actor.emit(lambda epoch: actor.when_durable(epoch, fail, fail))
+            actor.emit(lambda epoch: actor.when_durable(epoch, fail, lost))
             return
         if isinstance(result, Response):
             result = handed_over(actor, result)
@@ -182,10 +204,6 @@ class Transport:
         def resolve() -> None:
             if not future.done():
                 future.set_result(result)
-
-        def lost(failure: BaseException) -> None:
-            reset = ActorResetError(f"Durable Object was reset: {failure}")
-            self._fail(future, stub, raise_from_report(host.report(reset, actor.label, method), object_id=actor.key.id))
 
         def let_out(epoch: int) -> None:
             if epoch:
@@ -195,8 +213,10 @@ class Transport:
 
         actor.emit(let_out)
 
-    def _fail(self, future: asyncio.Future[Any], stub: DurableObjectStub, error: BaseException) -> None:
-        if getattr(error, "durable_object_reset", False):
+    def _fail(
+        self, future: asyncio.Future[Any], stub: DurableObjectStub, error: BaseException, *, broken: bool = False
+    ) -> None:
+        if broken and stub.broken is None:
             stub.broken = error
         if not future.done():
             future.set_exception(error)

@@ -28,6 +28,9 @@ CAMEL_TO_SNAKE: dict[str, str] = {
     "getAlarm": "get_alarm",
     "setAlarm": "set_alarm",
     "deleteAlarm": "delete_alarm",
+    "getCurrentBookmark": "get_current_bookmark",
+    "getBookmarkForTime": "get_bookmark_for_time",
+    "onNextSessionRestoreBookmark": "on_next_session_restore_bookmark",
     "databaseSize": "database_size",
     "toArray": "to_array",
     "columnNames": "column_names",
@@ -87,13 +90,26 @@ def find_handler(target: object, snake: str) -> Any:
 def merge_options(where: str, allowed: tuple[str, ...], *sources: Mapping[str, Any] | None) -> dict[str, Any]:
     """One options dict out of a positional mapping and keyword arguments, in either spelling.
 
-    Raises TypeError naming `where` and the option for anything not in `allowed`.
+    Raises TypeError naming `where` and the option for anything not in `allowed`, and for options that are no mapping.
     """
     merged: dict[str, Any] = {}
     for source in sources:
-        for name, value in (source or {}).items():
+        if source is None:
+            continue
+        if not isinstance(source, Mapping):
+            raise TypeError(f"{where}() takes its options as a dict or as keywords, got {type(source).__name__}")
+        for name, value in source.items():
             snake = CAMEL_TO_SNAKE.get(name, name)
             if snake not in allowed:
-                raise TypeError(f"{where}() has no option {name!r}; it takes {', '.join(allowed)}")
+                raise TypeError(
+                    f"{where}() has no option {name!r}{_suggestion(snake, allowed)}; it takes {', '.join(allowed)}"
+                )
             merged[snake] = value
     return merged
+
+
+def _suggestion(word: Any, allowed: tuple[str, ...]) -> str:
+    import difflib  # only a mistake needs it, and it costs a start-up more than this whole module
+
+    found = difflib.get_close_matches(str(word), allowed, n=1)
+    return f" (did you mean {found[0]!r}?)" if found else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import datetime
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, overload
 
 from durable.sdk.aliases import CamelCase
 from durable.sdk.ids import DurableObjectId
@@ -36,8 +36,12 @@ class DurableObjectState(CamelCase, ABC):
     def wait_until(self, work: Coroutine[Any, Any, Any] | Awaitable[Any]) -> None:
         """Keep the actor in memory until `work` is done; its failure is logged."""
 
+    @overload
+    def block_concurrency_while(self, callback: Callable[[], Awaitable[T]]) -> Awaitable[T]: ...
+    @overload
+    def block_concurrency_while(self, callback: Callable[[], T]) -> Awaitable[T]: ...
     @abstractmethod
-    def block_concurrency_while(self, callback: Callable[[], Awaitable[T] | T]) -> Awaitable[T]:
+    def block_concurrency_while(self, callback: Callable[[], Any]) -> Awaitable[Any]:
         """Run `callback` while no other event is delivered; what it raises resets the actor. At most 30 s."""
 
     @abstractmethod

@@ -34,13 +34,15 @@ class ActorTransport(Protocol):
 class DurableObjectStub(CamelCase):
     """Talks to one actor: `await stub.fetch(request)`, `await stub.any_public_method(…)`."""
 
-    __slots__ = ("_methods", "_transport", "broken", "id")
+    __slots__ = ("_methods", "_transport", "activation", "broken", "id")
 
     def __init__(self, transport: ActorTransport, id: DurableObjectId) -> None:
         self._transport = transport
         self._methods: dict[str, Callable[..., Awaitable[Any]]] = {}
         self.broken: BaseException | None = None
         """Set by the transport when the actor was reset: this stub fails from then on, a fresh one does not."""
+        self.activation: Any = None
+        """Which activation answered last, for the transport: when that one is reset, this stub is broken."""
         self.id = id
 
     @property

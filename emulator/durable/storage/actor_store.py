@@ -6,26 +6,36 @@ costs no file. Knows nothing of gates, epochs or other objects.
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Final
 
 import apsw
 
 from durable.clock import Clock
 from durable.errors import StorageError
+from durable.limits import CHECKPOINT_LOG_FRAMES, CHECKPOINT_RETRY_FRAMES
 from durable.storage.alarm import Alarm
 from durable.storage.database import Database
+from durable.storage.failure import translate
+from durable.storage.file_check import stores_nothing
+from durable.storage.history import History, mark_break
 from durable.storage.inspection import Inspection, inspect
 from durable.storage.kv import Kv
+from durable.storage.recovery import Recovery
+from durable.storage.restore import Restore
 from durable.storage.schema import (
-    ANYTHING_STORED,
     KV_TABLE,
     TABLE_EXISTS,
     USER_OBJECTS,
     quoted,
 )
 from durable.storage.sql import Sql
-from durable.storage.transaction import Transaction
+from durable.storage.transaction import Transaction, has_file
+
+DELETED: Final = "SQLite query was canceled because the database was deleted."
 
 
 class ActorStore:
@@ -34,12 +44,16 @@ class ActorStore:
     `on_first_write` is called once per transaction, when its first write opened it; it may be replaced.
     """
 
-    def __init__(self, path: Path, *, clock: Clock, on_first_write: Callable[[], None]) -> None:
+    def __init__(self, path: Path, *, clock: Clock, on_first_write: Callable[[], None], keep_days: int = 0) -> None:
+        """History is kept for `keep_days`; 0: none is."""
         self.path = path
         self._transaction = Transaction(path, on_first_write=on_first_write, on_forget=self._forget)
         self.sql = Sql(self._transaction)
         self.kv = Kv(self._transaction)
         self.alarm = Alarm(self._transaction, clock)
+        self.history = History(path, clock=clock, keep_days=keep_days) if keep_days else None
+        self.recovery = Recovery(self._transaction, self.history, clock)
+        self._was_empty = False
 
     def _forget(self, everything: bool) -> None:
         self.sql.forget()
@@ -54,7 +68,65 @@ class ActorStore:
     def on_first_write(self, callback: Callable[[], None]) -> None:
         self._transaction.on_first_write = callback
 
+    @property
+    def before_open(self) -> Callable[[], None]:
+        """Called before the file is opened, which any use may do; what it raises goes to whoever used the storage."""
+        return self._transaction.before_open
+
+    @before_open.setter
+    def before_open(self, callback: Callable[[], None]) -> None:
+        self._transaction.before_open = callback
+
+    @property
+    def on_critical(self) -> Callable[[], None]:
+        """Called when a critical error met the actor's own code, which may catch it: its turn's writes are lost."""
+        return self._transaction.on_critical
+
+    @on_critical.setter
+    def on_critical(self, callback: Callable[[], None]) -> None:
+        self._transaction.on_critical = callback
+
+    # --- the open file --------------------------------------------------------------------------------------------
+    @property
+    def is_open(self) -> bool:
+        """Whether the file is open now; the next use opens it."""
+        return self._transaction.database is not None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether closing the file now would lose something: a transaction, a cursor, what is not durable yet."""
+        return self._transaction.busy or self.sql.has_unfinished_cursor
+
+    def suspend(self) -> None:
+        """Close a file that is not busy, until it is used again; whoever holds this store notices nothing."""
+        self._was_empty = self.may_be_empty
+        if self.history is not None:
+            self.history.close()
+        self._transaction.suspend()
+
+    def keep_file(self) -> None:
+        """Call before the index is told of the object: from then on its file stays, even if nothing is committed."""
+        self._transaction.require().keep()
+
+    @property
+    def lost(self) -> StorageError | None:
+        """Why the object may not begin empty although it has no file; raised by every use that needs the file."""
+        return self._transaction.lost
+
+    @lost.setter
+    def lost(self, error: StorageError | None) -> None:
+        self._transaction.lost = error
+
+    def disown(self) -> None:
+        """Make every further use fail: this is a forked child, and the file is its parent's."""
+        self._transaction.disown()
+
     # --- what there is --------------------------------------------------------------------------------------------
+    @property
+    def has_file(self) -> bool:
+        """Whether the object has a file, or what is left of one."""
+        return self.is_open or has_file(self.path)
+
     @property
     def exists(self) -> bool:
         """Whether the object has ever committed a write, or its open transaction may be the first."""
@@ -72,10 +144,22 @@ class ActorStore:
         database = self._transaction.require_existing()
         if database is None or database.is_new:
             return not self._transaction.open
-        if self.alarm.now is not None or database.run(ANYTHING_STORED).get:
-            return False
-        has_keys = database.run(TABLE_EXISTS, (KV_TABLE,)).get
-        return not (has_keys and database.run(f"SELECT 1 FROM {KV_TABLE} LIMIT 1").get)
+        try:
+            return stores_nothing(database.run)
+        except apsw.Error as error:
+            # Nobody's turn is open, so there is nothing to lose: not critical, whoever uses the file next sees it anew.
+            raise translate(error, self.path) from error
+
+    @property
+    def may_be_empty(self) -> bool:
+        """Whether the object had data or was to have some, and has none now; asks no file that is closed."""
+        database = self._transaction.database
+        if database is None:
+            return self._was_empty
+        try:
+            return bool(database.is_new or database.log_frames) and not database.is_draft and self.is_empty
+        except apsw.Error:
+            return False  # it is damaged: whoever uses it next is told
 
     @property
     def database(self) -> Database:
@@ -108,6 +192,12 @@ class ActorStore:
     def in_transaction(self) -> bool:
         return self._transaction.open
 
+    @property
+    def write_count(self) -> tuple[int, int]:
+        """Rows written and schema changes so far: the same twice when nothing was written in between."""
+        database = self._transaction.require()
+        return database.connection.total_changes(), database.run("PRAGMA schema_version").get
+
     def commit(self) -> bool:
         """Commit the turn. False when it wrote nothing, and while an explicit transaction is open.
 
@@ -126,6 +216,10 @@ class ActorStore:
         """Open an explicit transaction; returns its name, for `release` or `rollback_to`. They nest."""
         return self._transaction.savepoint()
 
+    def is_innermost(self, name: str) -> bool:
+        """Whether `name` is the explicit transaction that was opened last, of those that are still open."""
+        return self._transaction.is_innermost(name)
+
     def release(self, name: str) -> None:
         """End the explicit transaction and keep what it wrote."""
         self._transaction.release(name)
@@ -143,7 +237,8 @@ class ActorStore:
         database = transaction.require_existing()
         if database is None:
             return
-        self.sql.cancel_cursors()
+        self.sql.cancel_cursors(DELETED)
+        self.kv.cancel_iterator(DELETED)
         name = transaction.savepoint()
         try:
             _drop_everything(database)
@@ -163,14 +258,85 @@ class ActorStore:
         """Run a tool's SQL between turns, from any thread, while the actor is kept out; `write` commits by itself."""
         return inspect(self._transaction, self.sql, sql, write=write, rows_max=rows_max, seconds_max=seconds_max)
 
-    def checkpoint(self) -> bool:
-        """Move the log into the file if nothing is in its way; between turns, from any thread."""
+    def checkpoint(self, *, settle: bool = True) -> bool:
+        """Move the log into the file if nothing is in its way; between turns, from any thread.
+
+        With history the log is put aside, which takes that all of it is durable; the file is closed afterwards, until
+        it is used again. `settle` False leaves it to the caller to call `history.settle`. Raises StorageError.
+        """
         database = self._transaction.database
-        return database is not None and not self._transaction.open and database.checkpoint()
+        if database is None or self._transaction.open:
+            return False
+        # Not again at the very next commit, whatever becomes of this.
+        database.checkpoint_frames = database.log_frames + CHECKPOINT_RETRY_FRAMES
+        if self.history is None:
+            mark_break(self.path)
+            if database.checkpoint():
+                database.checkpoint_frames = CHECKPOINT_LOG_FRAMES
+                return True
+            return False
+        return self._rotate(database, self.history, settle=settle)
+
+    def _rotate(self, database: Database, history: History, *, settle: bool) -> bool:
+        if database.undurable_epoch or database.sync_error is not None:
+            return False
+        is_broken = bool(self.recovery.look())
+        frames = database.frames
+        if not frames and not is_broken:
+            return True
+        history.seal(frames)
+        if not database.checkpoint():
+            return False
+        # What SQLite knows of the log goes with the connection: opened again, it would begin the same log anew.
+        try:
+            self._transaction.suspend()
+        except BaseException:
+            self._transaction.close()
+            raise
+        history.rotate(frames)
+        if settle:
+            history.settle()
+        return True
+
+    @property
+    def has_history(self) -> bool:
+        """Whether anything of the object is kept although it may have no file."""
+        return self.history is not None and self.history.archive.path.is_dir()
+
+    def prepare_restore(self, at: str | int, nonce: int = 0) -> tuple[int | None, Restore]:
+        """Close the file for a restore to a bookmark or a moment in wall milliseconds; (moment of that state, restore).
+
+        `nonce` is that of the wish that is carried out. Between turns, from any thread, when everything is durable.
+        Raises StorageError, with the file as it was.
+        """
+        target = self.recovery.find(at)
+        moment = self.recovery.moment_of(target)
+        self.sql.cancel_cursors("the object was restored to an earlier state")
+        # What the restore ends must be reachable, too, or it could not be undone.
+        if self.recovery.look() and not self.checkpoint():
+            raise StorageError(f"{self.path} is in use; try again")
+        restore = self.recovery.restore(target, nonce)
+        self.close()
+        return moment, restore
+
+    def remove_files(self) -> None:
+        """Take an object that stores nothing off the disk; its file is closed and it is no longer in the index.
+
+        Its history stays for its days, so that what it held can be restored. Raises StorageError.
+        """
+        if self.history is not None:
+            self.history.remove()
+        # The log goes first: a log without its file says that something is wrong, and the file alone says the same.
+        for name in (f"{self.path}-wal", self.path):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
 
     def close(self) -> None:
         """Close the file; what the open transaction wrote is lost. A file that nothing was written to is removed."""
         self.sql.cancel_cursors("the object's storage was closed")
+        self.kv.cancel_iterator("the object's storage was closed")
+        if self.history is not None:
+            self.history.close()
         self._transaction.close()
 
 

@@ -87,10 +87,12 @@ _RESERVED_REASON = "names that begin with _cf_ belong to the platform"
 class Authorizer:
     """SQLite's authorizer callback for one connection, and what it noticed about the statement being compiled."""
 
-    __slots__ = ("alters", "changes_schema", "reason", "trust", "writes")
+    __slots__ = ("alters", "changes_schema", "reason", "switched", "trust", "writes")
 
     def __init__(self) -> None:
         self.trust = Trust.ENGINE
+        self.switched = False
+        """Whether a statement ever set a switch of the connection, which outlives it."""
         self.forget()
 
     def forget(self) -> None:
@@ -142,6 +144,7 @@ class Authorizer:
         if self.trust is Trust.READER and (name in PRAGMAS_SWITCH or name == "optimize"):
             return READS_ONLY
         if name in PRAGMAS_SWITCH and word in _SWITCH_VALUES:
+            self.switched = True
             return None
         if name in PRAGMAS_NAMED and (argument is not None or name == "foreign_key_check"):
             return None

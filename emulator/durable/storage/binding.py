@@ -13,6 +13,8 @@ from durable.errors import SqlBindingError
 BINDABLE: Final[frozenset[type]] = frozenset({str, int, float, type(None), bytes, bool, bytearray, memoryview})
 """Exact types that need no second look. int and bool become INTEGER, float REAL (NaN becomes NULL), bytes BLOB."""
 _BASES = (str, int, float, bytes, bytearray, memoryview)
+INTEGER_EXACT_MAX: Final = 2**53 - 1
+"""The largest int that every program reads back exactly: JavaScript's numbers are floats (ECMA-262, 21.1.2.6)."""
 INTEGER_MIN: Final = -(2**63)
 INTEGER_MAX: Final = 2**63 - 1
 

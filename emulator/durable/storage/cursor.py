@@ -42,6 +42,11 @@ class Cursor(SqlCursor):
     def column_names(self) -> list[str]:  # type: ignore[override]  # computed, because few readers ask
         return list(self._columns)
 
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether a row waits for its reader."""
+        return self._pending is not None
+
     def _take(self) -> Values | None:
         """The row that waits, after reading the next one; None at the end."""
         row = self._pending

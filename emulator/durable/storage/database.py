@@ -23,8 +23,12 @@ from durable import limits
 from durable.errors import StorageCorruptError, StorageError
 from durable.storage.authorizer import Authorizer, Trust
 from durable.storage.failure import translate
+from durable.storage.file_check import HEADER_BYTES, check_header, is_short, stores_nothing
 from durable.storage.layout import make_folder
+from durable.storage.restore import decision_of, finish_restore
 from durable.storage.schema import APPLICATION_ID, PAGE_BYTES, empty_file
+from durable.storage.soundex import soundex
+from durable.storage.vfs import vfs_name
 
 SyncFile = Callable[[int], None]
 
@@ -79,6 +83,11 @@ class Database:
         self.sync_error: StorageError | None = None
         """Set when a sync failed: what the disk holds is unknown, so nothing written since may be acknowledged."""
         self.log_frames = 0
+        """Frames of the log after the last commit of this opening; 0 while there was none."""
+        self.frames_at_open = 0
+        """Frames that SQLite found in the log."""
+        self.checkpoint_frames = limits.CHECKPOINT_LOG_FRAMES
+        """Frames of the log from which on it is worth trying a checkpoint."""
         self.is_new = False
         """Whether nothing was ever committed to the file."""
         self.closed = False
@@ -95,6 +104,8 @@ class Database:
         Raises StorageCorruptError for a file that no object wrote, StorageError when it cannot be opened.
         """
         path = Path(os.path.realpath(path.parent), path.name)
+        if os.path.lexists(decision_of(path)):
+            finish_restore(path)
         log = _inspect_files(path)
         created = False
         if log is None:
@@ -107,6 +118,7 @@ class Database:
             connection: Any = apsw.Connection(
                 str(path),
                 flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW,
+                vfs=vfs_name(),
                 statementcachesize=limits.SQL_STATEMENTS_CACHED_MAX,
             )
         except apsw.Error as error:
@@ -124,6 +136,9 @@ class Database:
 
     def _set_up(self) -> None:
         connection = self.connection
+        # Through SQLite's own descriptor: closing another one would drop its locks.
+        header = connection.read("main", 0, 0, HEADER_BYTES)[1]
+        check_header(self.path, header)
         for option, value in _CONFIGURATION:
             connection.config(option, value)
         for limit, value in _LIMITS:
@@ -134,16 +149,29 @@ class Database:
         # An empty log holds no old frames that an unsynced header could bring back, and a new file's first epoch syncs
         # it: SQLite's own two syncs at the first commit can be left out. `after_commit` switches them on.
         connection.execute(f"PRAGMA synchronous = {'OFF' if self._log_is_empty else 'NORMAL'}")
+        if is_short(header, self.path.stat().st_size):
+            self._check_pages()
         mark = connection.execute("PRAGMA application_id").get
         if mark != APPLICATION_ID:
             raise StorageCorruptError(
                 str(self.path), f"was not written by durable: its application id is {mark:#x}, not {APPLICATION_ID:#x}"
             )
-        # Every table changes the schema's version, so 0 means that nothing was ever committed.
-        self.is_new = connection.execute("PRAGMA schema_version").get == 0
+        # Every table changes the schema's version, so 0 means that nothing was ever committed. A crash may also have
+        # left a file whose object was emptied and is no longer in the index.
+        self.is_new = connection.execute("PRAGMA schema_version").get == 0 or stores_nothing(connection.execute)
+        if not self._log_is_empty:
+            self.frames_at_open = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)[0]
+        connection.execute(f"PRAGMA max_page_count = {limits.SQL_DATABASE_BYTES_MAX // PAGE_BYTES}")
+        connection.create_scalar_function("soundex", soundex, 1, deterministic=True, flags=apsw.SQLITE_INNOCUOUS)
         connection.set_wal_hook(self._committed)
         connection.authorizer = self.authorizer
         self.authorizer.trust = Trust.USER
+
+    def _check_pages(self) -> None:
+        # A crash in the middle of a checkpoint leaves a short file too; then the log has the rest.
+        found = self.connection.execute("PRAGMA quick_check(1)").get
+        if found != "ok":
+            raise StorageCorruptError(str(self.path), f"is damaged: a part of it is missing ({found})")
 
     # --- running our own statements ---------------------------------------------------------------------------
     def run(self, statement: str, bindings: tuple[Any, ...] | None = None) -> Any:
@@ -185,6 +213,11 @@ class Database:
         return True
 
     @property
+    def frames(self) -> int:
+        """Frames of the log up to the end of the last commit."""
+        return self.log_frames or self.frames_at_open
+
+    @property
     def log_bytes(self) -> int:
         """Size that the write-ahead log has grown to since its last restart."""
         return self.log_frames * _WAL_FRAME_BYTES
@@ -210,6 +243,13 @@ class Database:
             if self.closed:
                 self._close_log()
 
+    def first_page(self) -> bytes:
+        """Of the file itself, not of the log; through SQLite's descriptor, because closing another drops its locks."""
+        try:
+            return bytes(self.connection.read("main", 0, 0, PAGE_BYTES)[1])
+        except apsw.Error as error:
+            raise translate(error, self.path) from error
+
     def checkpoint(self) -> bool:
         """Copy the log into the main file; False when an open cursor or transaction forbids it now.
 
@@ -224,6 +264,15 @@ class Database:
             raise translate(error, self.path) from error
         return bool(frames == copied)
 
+    @property
+    def is_draft(self) -> bool:
+        """Whether the file goes when it is closed: it was made by this opening, and nothing was committed to it."""
+        return self._created and self.is_new
+
+    def keep(self) -> None:
+        """The index is told of the object: a file that is missing means damage from now on, an empty one does not."""
+        self._created = False
+
     def close(self) -> None:
         """Close the file. A log that an epoch in flight still syncs stays open until that is over."""
         if self.closed:
@@ -233,7 +282,7 @@ class Database:
             self.connection.close(True)
         if not self.undurable_epoch:
             self._close_log()
-        if self._created and self.is_new:
+        if self.is_draft:
             # Reading made it; an object that never wrote anything does not exist.
             for name in (self.path, f"{self.path}-wal"):
                 with contextlib.suppress(OSError):

@@ -19,16 +19,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from durable.errors import StorageError
-from durable.limits import RELAXED_SYNC_SECONDS
+from durable.limits import COMMIT_SECONDS_MAX, RELAXED_SYNC_SECONDS
 from durable.storage.database import Database
 from durable.storage.kernel_sync import Syncs, open_syncs
 from durable.storage.sync_pool import Disk, Group, SyncPool, Target
+
+_TOO_LONG = "Durable Object storage operation exceeded timeout which caused object to be reset."
 
 
 class Epoch:
     """Files with a commit in this epoch; while it is in flight, what is synced for which of them."""
 
-    __slots__ = ("databases", "failures", "group", "number", "owners")
+    __slots__ = ("databases", "emptied", "failures", "group", "number", "owners", "started")
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -36,6 +38,10 @@ class Epoch:
         self.owners: dict[Target, list[Database]] = {}
         self.failures: dict[Database, Exception] = {}
         self.group: Group | None = None
+        self.emptied = False
+        """Whether the last of its files failed in the epoch before, so that nothing is left to wait for."""
+        self.started = 0.0
+        """When it went in flight, on the loop's clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,7 @@ class Epochs:
         self._hurry = 0
         self._kick_planned = False
         self._timer: asyncio.TimerHandle | None = None
+        self._watch: asyncio.TimerHandle | None = None
         self._waiting: dict[int, list[Callable[[], None]]] = {}
         self._synced = 0
         self._failed = 0
@@ -149,6 +156,10 @@ class Epochs:
             return
         self._filling = Epoch(epoch.number + 1)
         self._in_flight = epoch
+        if not self._relaxed:
+            epoch.started = self._loop.time()
+            if self._watch is None:
+                self._watch = self._loop.call_later(COMMIT_SECONDS_MAX, self._look)
         epoch.group = group = self._group(epoch)
         self._pool.start(group)
 
@@ -190,6 +201,9 @@ class Epochs:
         self.durable = number
         if not self._relaxed:
             self._on_durable(number)
+        self._tell_waiting(number)
+
+    def _tell_waiting(self, number: int) -> None:
         for waited in sorted(self._waiting):
             if waited > number:
                 break
@@ -199,16 +213,27 @@ class Epochs:
     def _fail(self, database: Database, epoch: int, error: Exception) -> None:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         failure = StorageError(f"the disk refused to make {database.path} durable: {reason}")
-        failure.critical = True
         failure.__cause__ = error
+        self._lose(database, epoch, failure)
+
+    def _lose(self, database: Database, epoch: int, failure: StorageError) -> None:
+        failure.critical = True
         database.sync_error = failure
         # What it committed meanwhile stands on what was lost.
         if database in self._filling.databases:
             del self._filling.databases[database]
+            self._filling.emptied = not self._filling.databases
             database.undurable_epoch = epoch
 
     def _go_on(self) -> None:
-        if not self._filling.databases or self._in_flight is not None:
+        if self._in_flight is not None:
+            return
+        filling = self._filling
+        if not filling.databases:
+            if filling.emptied:
+                # Who waits for it would wait for the next commit of anybody to hear that theirs is lost.
+                self._filling = Epoch(filling.number + 1)
+                self._finish(filling, Group([]))
             return
         if not self._relaxed:
             self._plan_kick()
@@ -216,6 +241,29 @@ class Epochs:
             self._kick()
         elif self._timer is None:
             self._timer = self._loop.call_later(RELAXED_SYNC_SECONDS, self._kick)
+
+    def _look(self) -> None:
+        """One timer watches all epochs, so that none of them pays for its own."""
+        self._watch = None
+        epoch = self._in_flight
+        if epoch is None:
+            return
+        seconds = epoch.started + COMMIT_SECONDS_MAX - self._loop.time()
+        if seconds <= 0:
+            self._give_up(epoch)
+            seconds = COMMIT_SECONDS_MAX
+        self._watch = self._loop.call_later(seconds, self._look)
+
+    def _give_up(self, epoch: Epoch) -> None:
+        """The disk does not answer: everyone who waits is told. What it does with the writes after all is unknown."""
+        behind = self._filling.databases
+        lost = [database for database in {**epoch.databases, **behind} if database.sync_error is None]
+        for database in lost:
+            self._lose(database, epoch.number if database in epoch.databases else 0, StorageError(_TOO_LONG))
+        self._failed += len(lost)
+        if lost:
+            self._on_failed(epoch.number, lost)
+        self._tell_waiting(self._filling.number)
 
     def _plan_kick(self) -> None:
         """Kick after the turns that are ready to run now: they share this sync instead of waiting for the next one."""
@@ -226,9 +274,10 @@ class Epochs:
     # --- the end --------------------------------------------------------------------------------------------------
     def close(self) -> None:
         """Sync what is left, here and now, and end the threads. Blocks for as long as the disk takes."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in (self._timer, self._watch):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._watch = None
         self._pool.close()
         epoch, self._in_flight = self._in_flight, None
         if epoch is not None and epoch.group is not None:

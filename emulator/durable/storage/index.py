@@ -16,6 +16,7 @@ from typing import Any
 import apsw
 
 from durable.errors import StorageCorruptError, StorageError
+from durable.storage.vfs import vfs_name
 
 _APPLICATION_ID = 0x44757249  # "DurI"
 _FORMAT = 1
@@ -181,7 +182,9 @@ def _open(path: Path) -> Any:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # SQLite would create the file with the umask's rights; its -wal takes over those of the file.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-    database: Any = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW)
+    database: Any = apsw.Connection(
+        str(path), flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW, vfs=vfs_name()
+    )
     try:
         database.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
         database.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)

@@ -5,6 +5,7 @@ A table that is not there yet means that no key is; the first put makes it, insi
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Mapping
 from threading import get_ident
 from typing import Any, Final
@@ -14,6 +15,7 @@ import apsw
 from durable.errors import SqlError
 from durable.limits import KV_KEY_BYTES_MAX, SQL_VALUE_BYTES_MAX
 from durable.storage.database import Database
+from durable.storage.key_iterator import ANOTHER_BEGAN, KeyIterator
 from durable.storage.schema import CREATE_KV, KV_TABLE, TABLE_EXISTS
 from durable.storage.transaction import Transaction
 from durable.values import decode, encode
@@ -30,6 +32,7 @@ class Kv:
         self._transaction = transaction
         self._table: Database | None = None
         """The database, once its table is known to exist."""
+        self._iterator: weakref.ref[KeyIterator] | None = None
 
     def forget(self) -> None:
         """The table may be gone again: its creation was rolled back, or the file was closed."""
@@ -92,11 +95,36 @@ class Kv:
 
         `reverse` turns the order, not the meaning of the bounds; with `limit` it gives the last ones.
         """
-        statement, bindings = list_query(start, start_after, end, prefix, reverse, limit)
+        rows = self._rows(start, start_after, end, prefix, reverse, limit)
+        return {} if rows is None else {key: decode(value) for key, value in rows.fetchall()}
+
+    def iterate(
+        self,
+        *,
+        start: str | None = None,
+        start_after: str | None = None,
+        end: str | None = None,
+        prefix: str | None = None,
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> KeyIterator:
+        """As `list`, read as it goes; the next `list` or `iterate` ends it."""
+        iterator = KeyIterator(self._transaction, self._rows(start, start_after, end, prefix, reverse, limit), decode)
+        self._iterator = weakref.ref(iterator)
+        return iterator
+
+    def cancel_iterator(self, message: str) -> None:
+        """End the iterator that is under way, if there is one, because of what `message` says."""
+        iterator = self._iterator() if self._iterator is not None else None
+        self._iterator = None
+        if iterator is not None:
+            iterator.cancel(message)
+
+    def _rows(self, *bounds: Any) -> Any:
+        statement, bindings = list_query(*bounds)
         database = self._table or self._find_table()
-        if database is None:
-            return {}
-        return {key: decode(value) for key, value in self._run(database, statement, bindings).fetchall()}
+        self.cancel_iterator(ANOTHER_BEGAN)
+        return None if database is None else self._run(database, statement, bindings)
 
     def _run(self, database: Database, statement: str, bindings: tuple[Any, ...]) -> Any:
         if get_ident() != self._transaction.thread:

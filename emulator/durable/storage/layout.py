@@ -1,6 +1,11 @@
 """Where everything of a state directory lies, and making its folders; opens no database and takes no lock.
 
     <state>/<namespace>/<first two hex digits>/<64 hex>.sqlite      one object
+                                               ….sqlite-wal         its write-ahead log
+                                               ….sqlite-times       when its commits were, for point-in-time recovery
+                                               ….history/           logs and copies put aside for it (history_folder)
+                                               ….sqlite-next        zeros that the next log is written over
+                                               ….sqlite-draft, ….sqlite-restoring    while it is being restored
     <state>/<namespace>/index.sqlite                                known objects
     <state>/state.sqlite                                            namespaces, applied migrations, settings
     <state>/.lock                                                   held by every process of the running emulator

@@ -2,6 +2,7 @@
 
     _cf_KV        (key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID   encoded values; made by the first put
     _cf_METADATA  (key INTEGER PRIMARY KEY, value BLOB)              1 → alarm, nanoseconds since the epoch
+                                                                     3 → bookmark that the next activation begins with
 
 They have the platform's names and are made when first needed. No SQL of the user's reaches a name that begins with
 `_cf_`, in any case of letters. This module opens nothing.
@@ -24,6 +25,7 @@ METADATA_TABLE: Final = "_cf_METADATA"
 CREATE_KV: Final = "CREATE TABLE IF NOT EXISTS _cf_KV (key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID"
 CREATE_METADATA: Final = "CREATE TABLE IF NOT EXISTS _cf_METADATA (key INTEGER PRIMARY KEY, value BLOB)"
 ALARM_KEY: Final = 1
+RESTORE_KEY: Final = 3
 
 # No LIKE below: `PRAGMA case_sensitive_like` is the user's to set.
 _OURS: Final = "lower(substr(name, 1, 4)) = '_cf_'"

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import re
 import weakref
+from collections.abc import Callable
 from functools import partial
 from threading import get_ident
 from typing import Any, Final, NoReturn
 
 import apsw
 
+from durable.clock import Clock
 from durable.errors import SqlError, StorageError
-from durable.limits import SQL_STATEMENTS_CACHED_MAX, SQL_TEXT_BYTES_MAX
+from durable.limits import SQL_PROGRAM_STEPS_MAX, SQL_STATEMENTS_CACHED_MAX, SQL_TEXT_BYTES_MAX
 from durable.storage.authorizer import TRANSACTION_REASON, Trust
 from durable.storage.binding import BINDABLE, bindable, explain_binding
 from durable.storage.cursor import Cursor
 from durable.storage.statement import EMPTY, NO_STATEMENT, Plan, Statement
 from durable.storage.transaction import Transaction
+from durable.storage.turn_watch import REASON, TurnWatch
 
 _CURSORS_NOTED: Final = 32
 """Unfinished cursors that are noted before those that are gone are forgotten."""
@@ -30,7 +33,11 @@ _USE_TRANSACTION: Final = (
     " one transaction already. For a longer one use `await ctx.storage.transaction(callback)`, or without await"
     " `ctx.storage.transaction_sync(callback)`; both roll back by themselves when the callback raises"
 )
-_CANCELED: Final = "SQLite query was canceled because the database was deleted."
+_TOO_LARGE: Final = (
+    f"if the machine has memory left, the statement is too large: it may compile to {SQL_PROGRAM_STEPS_MAX}"
+    " instructions, such as 5000 rows of VALUES; split it"
+)
+"""SQLite has one word, out of memory, for memory and for its limit on a statement's program."""
 _COUNT = re.compile(r"(?:uses|has) (\d+)")
 
 
@@ -42,6 +49,9 @@ class Sql:
         self._plans: dict[str, Plan] = {}
         self._connection: Any = None
         self._cursors: list[weakref.ref[Cursor]] = []
+        self._returned: list[weakref.ref[Cursor]] = []
+        """Unfinished cursors whose rows are all in memory: what a statement that wrote has returned."""
+        self._watch: TurnWatch | None = None
         self._check = transaction.check
         self._fail_reading = partial(self._fail, ())
 
@@ -83,7 +93,11 @@ class Sql:
 
     def _buffered(self, rows: list[Any], columns: tuple[str, ...], written: int) -> Cursor:
         ahead = iter(rows)
-        return Cursor(self._check, self._fail_reading, ahead, columns, next(ahead, None), written)
+        pending = next(ahead, None)
+        cursor = Cursor(self._check, self._fail_reading, ahead, columns, pending, written)
+        if pending is not None:
+            self._returned = _noted(self._returned, cursor)
+        return cursor
 
     def _reading(self, rows: Any, columns: tuple[str, ...]) -> Cursor:
         try:
@@ -92,10 +106,16 @@ class Sql:
             self._fail_reading(error)
         cursor = Cursor(self._check, self._fail_reading, rows, columns, pending, 0)
         if pending is not None:
-            if len(self._cursors) >= _CURSORS_NOTED:
-                self._cursors = [each for each in self._cursors if each() is not None]
-            self._cursors.append(weakref.ref(cursor))
+            self._cursors = _noted(self._cursors, cursor)
         return cursor
+
+    def watch(self, clock: Clock, call_soon: Callable[[Callable[[], None]], object]) -> None:
+        """Interrupt statements of turns that take too long; `call_soon` runs something when a turn is over."""
+        if self._watch is None:
+            self._watch = TurnWatch(clock, call_soon)
+            # Installed by the next text that is new to us: now, all of them.
+            self._connection = None
+            self._plans.clear()
 
     @property
     def database_size(self) -> int:
@@ -142,7 +162,10 @@ class Sql:
 
     def _open(self) -> Any:
         database = self._transaction.require()
-        self._connection = database.connection
+        if self._connection is not database.connection:
+            self._connection = database.connection
+            if self._watch is not None:
+                self._watch.install(self._connection)
         return database
 
     def _run(self, statement: Statement, bindings: tuple[Any, ...], trust: Trust, quietly: bool, offset: int) -> Any:
@@ -159,13 +182,19 @@ class Sql:
         """What was learnt may no longer be so: the schema was rolled back, or the file was closed."""
         self._plans.clear()
 
-    def cancel_cursors(self, message: str = _CANCELED) -> None:
+    @property
+    def has_unfinished_cursor(self) -> bool:
+        """Whether somebody may still read rows from SQLite."""
+        return any((cursor := each()) is not None and cursor.is_unfinished for each in self._cursors)
+
+    def cancel_cursors(self, message: str) -> None:
         """End every unfinished cursor, because what it reads goes away."""
-        for reference in self._cursors:
+        for reference in (*self._cursors, *self._returned):
             cursor = reference()
             if cursor is not None:
                 cursor.cancel(message)
         self._cursors.clear()
+        self._returned.clear()
 
     def _fail(self, bindings: tuple[Any, ...], error: Exception, reason: str = "", offset: int = 0) -> NoReturn:
         raise self.failure(error, bindings, reason, offset) from None
@@ -178,12 +207,24 @@ class Sql:
         if isinstance(error, apsw.Error):
             if reason == TRANSACTION_REASON:
                 return SqlError(_USE_TRANSACTION, code="SQLITE_AUTH")
+            if isinstance(error, apsw.NoMemError):
+                reason = _TOO_LARGE
+            elif isinstance(error, apsw.InterruptError) and self._watch is not None:
+                reason = REASON
             return self._transaction.failed(error, reason=reason, offset=offset)
         if isinstance(error, UnicodeDecodeError):
             return SqlError("a TEXT value is not valid UTF-8; read it with CAST(column AS BLOB)")
         if isinstance(error, OverflowError | ValueError | BufferError) and not isinstance(error, StorageError):
             return explain_binding(bindings) or SqlError(f"the SQL text cannot be run: {error}")
         return error
+
+
+def _noted(cursors: list[weakref.ref[Cursor]], cursor: Cursor) -> list[weakref.ref[Cursor]]:
+    """The list with `cursor` in it, and without those that are gone when it has become long."""
+    if len(cursors) >= _CURSORS_NOTED:
+        cursors = [each for each in cursors if each() is not None]
+    cursors.append(weakref.ref(cursor))
+    return cursors
 
 
 def _wrong_count(expected: int, got: int) -> SqlError:

@@ -11,6 +11,7 @@ if its writes were there. This module opens the file when it is first needed, an
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Generator
 from pathlib import Path
 from threading import current_thread, get_ident
@@ -18,11 +19,13 @@ from threading import current_thread, get_ident
 import apsw
 
 from durable.errors import SqlError, StorageError
+from durable.storage.connection_state import ConnectionState
 from durable.storage.database import Database
 from durable.storage.failure import primary_code, translate
+from durable.storage.log_sync import sync_log
 
 _SAVEPOINT = "_cf_savepoint_"
-_ALWAYS_CRITICAL = frozenset({apsw.SQLITE_IOERR, apsw.SQLITE_CORRUPT, apsw.SQLITE_NOTADB, apsw.SQLITE_NOMEM})
+_ALWAYS_CRITICAL = frozenset({apsw.SQLITE_IOERR, apsw.SQLITE_CORRUPT, apsw.SQLITE_NOTADB})
 
 
 class Transaction:
@@ -33,6 +36,12 @@ class Transaction:
         self.path = path
         self.on_first_write = on_first_write
         self.database: Database | None = None
+        self.before_open: Callable[[], None] = _nobody
+        """Called before the file is opened; what it raises goes to whoever needs the file."""
+        self.on_critical: Callable[[], None] = _nobody
+        """Called when a critical error met the actor, so that its turn ends with a reset whoever catches the error."""
+        self.lost: StorageError | None = None
+        """Why the object may not begin empty although it has no file; raised where the file would be opened."""
         self.open = False
         self.thread = get_ident()
         """The thread that may use the object's storage; 0 after a critical error, so that one comparison finds both."""
@@ -41,6 +50,9 @@ class Transaction:
         self._failure: StorageError | None = None
         self._savepoints: list[str] = []
         self._savepoints_made = 0
+        self._sync_failed = False
+        """Whether the log on the disk may lack what the kernel's copy of it has."""
+        self._suspended: ConnectionState | None = None
 
     # --- who may use it ---------------------------------------------------------------------------------------
     def check(self) -> None:
@@ -51,6 +63,9 @@ class Transaction:
     def refuse(self) -> None:
         """The slow half of `check`."""
         if self._failure is not None:
+            if get_ident() == self._owner:
+                # It may have met a tool, or nobody: then this is how the actor hears of it.
+                self.on_critical()
             raise self._failure.with_traceback(None)
         raise StorageError(
             f"storage was used in thread {current_thread().name!r}, but an actor's storage belongs to the"
@@ -58,18 +73,52 @@ class Transaction:
             " the await: `rows = await asyncio.to_thread(compute, data); self.ctx.storage.put('rows', rows)`"
         )
 
+    def disown(self) -> None:
+        """As after a critical error, and for good. SQLite must not be used behind a fork (howtocorrupt.html §2.6)."""
+        self._failure = StorageError(
+            "storage was used in a forked process, but it belongs to the process that runs the actor. Give the child"
+            " what it needs and send its result back: `rows = await asyncio.to_thread(pool.apply, compute, [data])`"
+        )
+        self.thread = self._owner = 0
+
     # --- the file ---------------------------------------------------------------------------------------------
     def require(self) -> Database:
         """The open file; opened now, and made if there is none."""
         if self.database is None:
-            self.database = Database.open(self.path, create=True)
+            return self._open_file(create=True)
         return self.database
 
     def require_existing(self) -> Database | None:
         """The open file; None when the object has none, so that looking for a key makes no file."""
-        if self.database is None and self.path.exists():
-            self.database = Database.open(self.path, create=False)
+        if self.database is None and (self.lost is not None or has_file(self.path)):
+            return self._open_file(create=False)
         return self.database
+
+    def _open_file(self, *, create: bool) -> Database:
+        if self.lost is not None:
+            raise self.lost.with_traceback(None)
+        self.before_open()
+        database = self.database = Database.open(self.path, create=create)
+        if database.frames_at_open:
+            try:
+                sync_log(database.path, rewrite=self._sync_failed)
+            except StorageError:
+                self.close()
+                raise
+        self._sync_failed = False
+        suspended, self._suspended = self._suspended, None
+        if suspended is not None:
+            suspended.restore(database)
+        return database
+
+    def suspend(self) -> None:
+        """Close the file until it is used again; what the user's statements set on the connection comes back then.
+
+        Only for a file that is not `busy`.
+        """
+        if self.database is not None:
+            self._suspended = ConnectionState.of(self.database)
+            self.close()
 
     def close(self) -> None:
         """Give up what is open and close the file."""
@@ -133,11 +182,26 @@ class Transaction:
 
     def rollback(self) -> None:
         """Back to the last commit, also after a critical error; a file whose sync failed is read from disk again."""
+        if not self._owner:
+            return
         self._failure = None
         self.thread = self._owner
         self._abandon()
         if self.database is not None and self.database.sync_error is not None:
+            self._sync_failed = True
             self.close()
+
+    @property
+    def busy(self) -> bool:
+        """Whether closing the file now would lose something: a transaction, a cursor, what is not durable."""
+        database = self.database
+        return database is not None and (
+            self.open
+            or self._failure is not None
+            or database.undurable_epoch != 0
+            or database.sync_error is not None
+            or database.connection.txn_state() != apsw.SQLITE_TXN_NONE
+        )
 
     def _abandon(self) -> None:
         self.open = False
@@ -174,6 +238,10 @@ class Transaction:
         self._run(f"SAVEPOINT {name}")
         self._savepoints.append(name)
         return name
+
+    def is_innermost(self, name: str) -> bool:
+        """Whether `name` is the explicit transaction that was opened last, of those that are still open."""
+        return bool(self._savepoints) and self._savepoints[-1] == name
 
     def release(self, name: str) -> None:
         """Keep what was written since `savepoint` returned `name`; it is durable only with the commit around it."""
@@ -223,4 +291,18 @@ class Transaction:
         failure.critical = True
         self._failure = failure
         self.thread = 0
+        if get_ident() == self._owner:  # in any other thread it met a tool
+            self.on_critical()
         return failure
+
+
+def has_file(path: Path) -> bool:
+    """Whether anything lies where the object's file or its log would: a dangling link is damage, not absence.
+
+    A restore that was decided and not finished counts as well: opening the file finishes it.
+    """
+    return any(os.path.lexists(each) for each in (path, f"{path}-wal", f"{path}-restoring"))
+
+
+def _nobody() -> None:
+    """Nobody has to know."""

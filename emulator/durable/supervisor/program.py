@@ -36,4 +36,6 @@ class Program:
             shards=shards,
             clock_offset_ms=self.clock_offset_ms,
             preimport=list(preimport),
+            pitr_days=config.dev.pitr_days,
+            portability=config.dev.portability,
         )

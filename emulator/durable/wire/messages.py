@@ -93,6 +93,10 @@ class Load(Message, frozen=True, tag=2):
     shards: int
     clock_offset_ms: int = 0
     preimport: list[str] = []
+    portability: str = "off"
+    """What to do about code that would not run on the platform: "warn", "error" or "off"."""
+    pitr_days: int = 0
+    """Days for which the history of objects is kept; 0: none is."""
 
 
 class Preimport(Message, frozen=True, tag=3):
@@ -220,13 +224,17 @@ class CallReply(Message, frozen=True, tag=23):
 
 
 class Failed(Message, frozen=True, tag=24):
-    """The answer to any request that ended in an exception. `status` is the HTTP status it deserves."""
+    """The answer to any request that ended in an exception. `status` is the HTTP status it deserves.
+
+    `broken` says that the actor was reset: the stub that asked stays broken from then on.
+    """
 
     id: int
     epoch: int
     error: ErrorReport
     status: int = 500
     served_by: ActorKey | None = None
+    broken: bool = False
 
 
 class Cancel(Message, frozen=True, tag=25):
@@ -359,10 +367,14 @@ class EpochDurable(Message, frozen=True, tag=60):
 
 
 class EpochFailed(Message, frozen=True, tag=61):
-    """Host → gateway: these frames will never be released: drop what `actors` said in epochs after `durable`."""
+    """Host → gateway: these frames will never be released: drop what `actors` said in epochs after `durable`.
+
+    `questions` are the ids of what they asked actors of other hosts and have no answer to.
+    """
 
     epoch: int
     actors: list[ActorKey]
+    questions: list[int] = []
 
 
 class IndexPut(Message, frozen=True, tag=62):
@@ -376,6 +388,8 @@ class IndexPut(Message, frozen=True, tag=62):
     actor: ActorKey
     alarm_ms: int | None
     created_ms: int = 0
+    new_file: bool = False
+    """The object has never committed anything: the row promises a file, so the file's name goes to disk first."""
 
 
 class IndexDurable(Message, frozen=True, tag=63):
@@ -390,6 +404,21 @@ class IndexRemove(Message, frozen=True, tag=64):
 
     id: int
     actor: ActorKey
+
+
+class IndexFind(Message, frozen=True, tag=65):
+    """Host → gateway: does the index know this object? Asked before an object without a file is activated."""
+
+    id: int
+    actor: ActorKey
+
+
+class IndexFound(Message, frozen=True, tag=66):
+    """Gateway → host: the answer to `IndexFind`; `error` is set when the index cannot be read."""
+
+    id: int
+    known: bool
+    error: str = ""
 
 
 # --- alarms ---------------------------------------------------------------------------------------------------
@@ -456,15 +485,29 @@ class Evict(Message, frozen=True, tag=82):
     actor: ActorKey
 
 
+class Restore(Message, frozen=True, tag=83):
+    """Gateway → host: bring one object back to a bookmark or a moment; with neither, say from when to when that goes.
+
+    `moment_ms` is wall time; negative: that long ago by the host's clock. Answered with `CallReply`, whose payload is
+    `{"restored": "<bookmark>", "moment_ms": 0, "undo": "<bookmark>", "bytes": 0}`, or
+    `{"oldest_ms": 0, "newest_ms": 0, "segments": 1, "bytes": 0, "bookmark": "<bookmark>"}`; or with `Failed`.
+    """
+
+    id: int
+    actor: ActorKey
+    bookmark: str = ""
+    moment_ms: int | None = None
+
+
 FromGateway = (
     Load | Preimport | Attach | Drain
     | HttpRequest | HttpReply | Call | CallReply | Failed | Cancel | BodyChunk | BodyEnd | BodyCredit
     | SocketMessage | SocketClosed | SocketFailed | AutoResponded
-    | IndexDurable | AlarmDue | AlarmGiveUp | Inspect | Evict
+    | IndexDurable | IndexFound | AlarmDue | AlarmGiveUp | Inspect | Evict | Restore
 )  # fmt: skip
 FromHost = (
     Hello | Ready | LoadFailed | Closed | Log
     | HttpRequest | HttpReply | Call | CallReply | Failed | Cancel | BodyChunk | BodyEnd | BodyCredit
     | SocketAccepted | SocketSend | SocketClose | SocketAttachment | SetAutoResponse | Begun | Done
-    | EpochDurable | EpochFailed | IndexPut | IndexRemove | AlarmReply | InspectReply
+    | EpochDurable | EpochFailed | IndexPut | IndexRemove | IndexFind | AlarmReply | InspectReply
 )  # fmt: skip

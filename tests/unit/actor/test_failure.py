@@ -20,7 +20,7 @@ class Custom(Exception):
 
 
 def there_and_back(error: BaseException) -> BaseException:
-    return raise_from_report(report_error(error, is_user_file=lambda file: True))
+    return raise_from_report(report_error(error, is_user_file=lambda file: True, remote=True))
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_an_exception_comes_back_with_its_type_and_text(error: Exception) -> Non
     back = there_and_back(error)
     assert type(back) is type(error)
     assert str(back) == str(error)
-    assert vars(back)["remote"] is not getattr(error, "durable_object_reset", False)
+    assert vars(back)["remote"] is True
 
 
 def test_notes_and_attributes_come_back_too() -> None:

@@ -17,6 +17,12 @@ GROUP: Any = get_command(app)
 COMMANDS = GROUP.commands
 
 
+def parameters(name: str) -> list[Any]:
+    """Of a command, or of the commands below it."""
+    below = getattr(COMMANDS[name], "commands", {})
+    return [parameter for each in (below.values() or [COMMANDS[name]]) for parameter in each.params]
+
+
 def section(name: str) -> str:
     return DOCUMENT.split(f"\n## `durable {name}`\n")[1].split("\n## ")[0]
 
@@ -35,7 +41,7 @@ def test_a_command_stands_there_with_the_first_sentence_of_its_help(name: str) -
 def test_every_option_of_a_command_stands_there(name: str) -> None:
     shared = {"--config", "--env", "--persist-to", "--help"}
     common = DOCUMENT.split("\n## ")[0]
-    for parameter in COMMANDS[name].params:
+    for parameter in parameters(name):
         for option in parameter.opts:
             if option in shared - {"--help"}:
                 assert f"`{option} " in common
@@ -45,7 +51,7 @@ def test_every_option_of_a_command_stands_there(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_no_option_stands_there_that_a_command_does_not_have(name: str) -> None:
-    known = {option for parameter in COMMANDS[name].params for option in parameter.opts}
+    known = {option for parameter in parameters(name) for option in parameter.opts}
     documented = set(re.findall(r"^\| `(--[\w-]+)", section(name), re.MULTILINE))
     assert documented <= known
 
@@ -58,3 +64,11 @@ def test_every_command_has_an_example(name: str) -> None:
 def test_every_exit_code_stands_there() -> None:
     codes = {value for name, value in vars(exit_codes).items() if name.isupper() and isinstance(value, int)}
     assert {int(code) for code in re.findall(r"^\| (\d+) \|", DOCUMENT, re.MULTILINE)} == codes
+
+
+@pytest.mark.parametrize(
+    ("group", "name"), [(group, name) for group in COMMANDS for name in getattr(COMMANDS[group], "commands", {})]
+)
+def test_a_command_below_another_stands_there_with_the_first_sentence_of_its_help(group: str, name: str) -> None:
+    first = " ".join(COMMANDS[group].commands[name].help.split("\n\n")[0].split())
+    assert f"\n### `durable {group} {name}`\n\n{first}\n" in section(group)

@@ -18,7 +18,16 @@ from durable.gateway import admin as module
 from durable.gateway.admin import Admin
 from durable.sdk.ids import id_from_name
 from durable.storage.index import IndexRow
-from durable.wire.messages import ActorKey, ErrorReport, Failed, Inspect, InspectReply, NamespaceInfo
+from durable.wire.messages import (
+    ActorKey,
+    CallReply,
+    ErrorReport,
+    Failed,
+    Inspect,
+    InspectReply,
+    NamespaceInfo,
+    Restore,
+)
 
 TOKEN = "t0ken"
 KEY = "Room-9f3a"
@@ -44,7 +53,7 @@ class ScriptedHost:
     """Router and link in one."""
 
     def __init__(self) -> None:
-        self.asked: list[Inspect] = []
+        self.asked: list[Any] = []
         self.reply: Any = InspectReply(1, 0, ["n"], [])
 
     async def link_for(self, actor: ActorKey | None) -> Any:
@@ -255,6 +264,46 @@ async def test_a_program_that_cannot_be_loaded_is_the_users(bench: Bench):
     status, answer, _ = await bench.ask("POST", "/__durable/reload", {})
 
     assert (status, answer["error"]["code"]) == (400, "user_code_failed")
+
+
+# --- restore ---------------------------------------------------------------------------------------------------------
+async def test_a_restore_is_asked_of_the_host_that_has_the_object(bench: Bench):
+    done = {"restored": "a", "moment_ms": 7, "undo": "b", "bytes": 4096}
+    bench.host.reply = CallReply(1, 0, values.encode(done))
+
+    for fields, asked in (
+        ({"bookmark": "a"}, ("a", None)),
+        ({"moment_ms": -5}, ("", -5)),
+        ({}, ("", None)),
+    ):
+        status, answer, _ = await bench.ask(
+            "POST", "/__durable/restore", {"class": "Room", "name": "general", **fields}
+        )
+        assert (status, answer) == (200, done)
+        assert bench.host.asked[-1] == Restore(1, ActorKey(KEY, GENERAL, "general"), *asked)
+
+
+async def test_an_object_that_the_index_has_forgotten_is_looked_for_all_the_same(bench: Bench):
+    bench.host.reply = Failed(1, 0, ErrorReport("NotFoundError", "object has no data and no history"))
+
+    status, answer, _ = await bench.ask("POST", "/__durable/restore", {"class": "Room", "name": "genral"})
+
+    assert bench.host.asked[0].actor.name == "genral"
+    assert (status, answer["error"]) == (
+        404,
+        {"code": "no_such_object", "message": 'no such object: Room "genral"', "fix": 'Did you mean "general"?'},
+    )
+
+
+async def test_what_cannot_be_restored_is_said_in_the_words_of_the_host(bench: Bench):
+    bench.host.reply = Failed(1, 0, ErrorReport("StorageError", "the bookmark x belongs to another object"))
+
+    status, answer, _ = await bench.ask(
+        "POST", "/__durable/restore", {"class": "Room", "name": "general", "bookmark": "x"}
+    )
+
+    assert (status, answer["error"]["code"]) == (400, "storage_error")
+    assert answer["error"]["message"] == "the bookmark x belongs to another object"
 
 
 # --- sql -------------------------------------------------------------------------------------------------------------

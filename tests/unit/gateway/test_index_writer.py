@@ -13,7 +13,7 @@ from durable.clock import ManualClock
 from durable.errors import WireError
 from durable.gateway import index_writer as module
 from durable.gateway.index_writer import IndexWriter
-from durable.wire.messages import ActorKey, IndexDurable, IndexPut, IndexRemove
+from durable.wire.messages import ActorKey, IndexDurable, IndexFind, IndexFound, IndexPut, IndexRemove
 
 
 class Paths:
@@ -22,6 +22,9 @@ class Paths:
 
     def index_file(self, namespace: str) -> Path:
         return self.root / namespace / "index.sqlite"
+
+    def object_file(self, namespace: str, object_id: str) -> Path:
+        return self.root / namespace / object_id[:2] / f"{object_id}.sqlite"
 
 
 class Watcher:
@@ -212,4 +215,65 @@ async def test_a_link_is_answered_on_its_own_channel(writer: IndexWriter):
     link.handlers[IndexRemove](IndexRemove(2, actor(1)))
     await answered(link.sent, 2)
 
+    assert await writer.count("Room-1") == 0
+
+
+async def test_a_host_learns_whether_an_object_is_known(writer: IndexWriter):
+    found: list[IndexFound] = []
+    answers: list[IndexDurable] = []
+    writer.put(IndexPut(1, actor(1), None), answers.append)
+    await answered(answers, 1)
+
+    for number, each in enumerate((actor(1), actor(2), actor(1, "Never-1"))):
+        writer.find_known(IndexFind(number, each), found.append)
+    async with asyncio.timeout(5):
+        while len(found) < 3:
+            await asyncio.sleep(0.001)
+
+    assert found == [IndexFound(0, True), IndexFound(1, False), IndexFound(2, False)]
+    assert not (writer._paths.index_file("Never-1")).exists()  # pyright: ignore[reportPrivateUsage]
+
+
+async def test_an_index_that_cannot_be_read_is_no_proof_that_an_object_is_new(writer: IndexWriter, tmp_path: Path):
+    found: list[IndexFound] = []
+    (tmp_path / "Room-1").mkdir()
+    (tmp_path / "Room-1" / "index.sqlite").write_text("no database" * 1000)
+
+    writer.find_known(IndexFind(1, actor(1)), found.append)
+    async with asyncio.timeout(5):
+        while not found:
+            await asyncio.sleep(0.001)
+
+    assert not found[0].known
+    assert "index.sqlite" in found[0].error
+
+
+async def test_the_row_of_a_new_object_is_written_after_its_files_name_is_on_disk(
+    writer: IndexWriter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    synced: list[tuple[Path, int]] = []
+
+    def sync_folder(folder: Path) -> None:
+        index = writer._indexes.get("Room-1")  # pyright: ignore[reportPrivateUsage]
+        synced.append((folder, index.count() if index is not None else 0))
+
+    monkeypatch.setattr(module, "sync_folder", sync_folder)
+    answers: list[IndexDurable] = []
+
+    writer.put(IndexPut(1, actor(1), None, new_file=True), answers.append)
+    writer.put(IndexPut(2, actor(2), None, new_file=True), answers.append)
+    writer.put(IndexPut(3, actor(1 << 248), 5000), answers.append)
+    await answered(answers, 3)
+
+    assert synced == [(tmp_path / "Room-1" / "00", 0)]
+
+
+async def test_a_row_whose_file_may_lose_its_name_is_not_written(writer: IndexWriter):
+    answers: list[IndexDurable] = []
+
+    # Its folder is not there.
+    writer.put(IndexPut(1, actor(1), None, new_file=True), answers.append)
+    await answered(answers, 1)
+
+    assert "00" in answers[0].error
     assert await writer.count("Room-1") == 0

@@ -253,12 +253,24 @@ async def test_a_failed_epoch_ends_the_bodies_and_questions_of_its_actors(host, 
     await host.say(HttpReply(1, 0, 200, "", [], stream=4, served_by=A), BodyChunk(4, b"secret", epoch=2))
     await host.say(HttpRequest(9, B, "GET", "http://x/", [], stream=5, epoch=2))
 
-    await host.say(EpochFailed(2, [A]))
+    await host.say(EpochFailed(2, [A], [9]))
 
     with pytest.raises(BodyBrokenError, match="storage operation failed"):
         await host.link.reply_body(await task).read()
     assert [failed.id for failed in await host.said(Failed)] == [9]
     assert BodyCredit(5, 0) in await host.said(BodyCredit)
+
+
+async def test_a_failed_epoch_drops_what_its_actors_ask_in_later_epochs_and_nobody_elses_questions(host, settle):
+    asked: list[int] = []
+    host.link.on(HttpRequest, lambda question: asked.append(question.id))
+    for number, epoch in ((8, 2), (9, 3), (10, 3)):
+        await host.say(HttpRequest(number, B, "GET", "http://x/", [], epoch=epoch))
+
+    await host.say(EpochFailed(2, [A], [9]), EpochDurable(2), EpochDurable(3))
+
+    assert asked == [8, 10]
+    assert [failed.id for failed in await host.said(Failed)] == [9]
 
 
 async def test_garbage_ends_the_link_and_tells_the_supervisor(host):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from durable.errors import SqlError
 from durable.storage.actor_store import ActorStore
+from durable.storage.authorizer import READS_ONLY
 
 RESERVED = "names that begin with _cf_ belong to the platform"
 TEMPORARY = "temporary tables are not available to an object"
@@ -93,22 +95,69 @@ def furnished(store: ActorStore) -> ActorStore:
     return store
 
 
-@pytest.mark.parametrize(("query", "message"), REFUSED, ids=[query[:50] for query, _ in REFUSED])
-def test_a_statement_is_refused_and_changes_nothing(
-    furnished: ActorStore, tmp_path: Path, query: str, message: str
-) -> None:
-    files = sorted(path.name for path in tmp_path.iterdir())
-    schema = furnished.sql.exec("SELECT name, sql FROM sqlite_schema").to_array()
+def as_user(store: ActorStore, query: str) -> None:
+    store.sql.exec(query).to_array()
+
+
+def as_console(store: ActorStore, query: str) -> None:
+    store.inspect(query, write=False, rows_max=100, seconds_max=10.0)
+
+
+def as_writing_console(store: ActorStore, query: str) -> None:
+    store.inspect(query, write=True, rows_max=100, seconds_max=10.0)
+
+
+def check_refused(store: ActorStore, folder: Path, run: Callable[[ActorStore, str], None], query: str) -> str:
+    """The message with which `query` is refused, twice, while nothing changes."""
+    files = sorted(path.name for path in folder.iterdir())
+    schema = store.sql.exec("SELECT name, sql FROM sqlite_schema").to_array()
+    messages: set[str] = set()
 
     for _ in range(2):
         with pytest.raises(SqlError) as caught:
-            furnished.sql.exec(query.replace("{tmp}", str(tmp_path))).to_array()
-        assert message in str(caught.value)
+            run(store, query.replace("{tmp}", str(folder)))
+        messages.add(str(caught.value))
 
-    assert furnished.sql.exec("SELECT name, sql FROM sqlite_schema").to_array() == schema
-    assert furnished.kv.get("k") == "secret"
-    assert sorted(path.name for path in tmp_path.iterdir()) == files
-    assert furnished.sql.exec("PRAGMA foreign_keys").one() == {"foreign_keys": 1}
+    assert store.sql.exec("SELECT name, sql FROM sqlite_schema").to_array() == schema
+    assert store.kv.get("k") == "secret"
+    assert sorted(path.name for path in folder.iterdir()) == files
+    assert store.sql.exec("PRAGMA foreign_keys").one() == {"foreign_keys": 1}
+    return messages.pop()
+
+
+@pytest.mark.parametrize("run", [as_user, as_writing_console, as_console])
+@pytest.mark.parametrize(("query", "message"), REFUSED, ids=[query[:50] for query, _ in REFUSED])
+def test_a_statement_is_refused_and_changes_nothing(
+    furnished: ActorStore, tmp_path: Path, query: str, message: str, run: Callable[[ActorStore, str], None]
+) -> None:
+    found = check_refused(furnished, tmp_path, run, query)
+
+    # A console that only reads refuses some of them for that reason, before it comes to the other one.
+    assert message in found or (run is as_console and READS_ONLY in found)
+
+
+WRITES = [
+    "INSERT INTO t VALUES (1)", "UPDATE t SET a = 1", "DELETE FROM t", "CREATE TABLE x (a)", "DROP TABLE t",
+    "CREATE INDEX i ON t (a)", "ALTER TABLE t ADD COLUMN c", "REINDEX", "ANALYZE", "PRAGMA optimize",
+    "PRAGMA foreign_keys = off", "INSERT INTO search (search) VALUES ('optimize')", "SELECT 1; DELETE FROM t",
+    "WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x", "REPLACE INTO t VALUES (1)", "VACUUM",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("query", WRITES)
+def test_a_console_that_only_reads_refuses_every_write(furnished: ActorStore, tmp_path: Path, query: str) -> None:
+    assert READS_ONLY in check_refused(furnished, tmp_path, as_console, query)
+
+
+@pytest.mark.parametrize("run", [as_user, as_writing_console])
+def test_only_the_look_afterwards_keeps_a_rename_out_of_the_prefix(
+    furnished: ActorStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Callable[[ActorStore, str], None]
+) -> None:
+    """The twin: without that look the same check has to fail, or it checks nothing."""
+    monkeypatch.setattr("durable.storage.statement.RESERVED_NAMES", "SELECT name FROM sqlite_schema WHERE false")
+
+    with pytest.raises((AssertionError, pytest.fail.Exception)):
+        check_refused(furnished, tmp_path, run, "ALTER TABLE t RENAME TO _cf_x")
 
 
 @pytest.mark.parametrize(

@@ -206,10 +206,10 @@ def corrupt(path: Path, how: str) -> None:
     ("how", "words"),
     [
         ("empty", "is empty, although an object was stored in it"),
-        ("text", "is damaged: file is not a database"),
-        ("bad header", "is damaged: file is not a database"),
+        ("text", "is damaged: it does not begin like a database"),
+        ("bad header", "is damaged: it does not begin like a database"),
         ("foreign", "was not written by durable: its application id is 0x0, not 0x44757241"),
-        ("future format", "is damaged: file is not a database"),
+        ("future format", "was written by a newer SQLite (file format 3, this one knows 2)"),
         ("root page", "is damaged: "),
         ("directory", "is not a regular file"),
         ("fifo", "is not a regular file"),

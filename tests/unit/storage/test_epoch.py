@@ -489,3 +489,55 @@ async def test_closing_syncs_what_is_left_and_ends_the_threads(
     assert threading.active_count() == before
     await asyncio.sleep(0)
     assert [entry for entry in bench.told if entry[0] == "durable"] == bench.told
+
+
+# --- who waits for what will never come -----------------------------------------------------------------------------
+async def test_an_epoch_of_nothing_but_lost_commits_is_over_with_the_one_that_lost_them(bench: Bench) -> None:
+    await bench.epochs.wait(bench.write("a"))
+    bench.disk.refused_inodes = {bench.log_inode("a")}
+    bench.disk.hold()
+    bench.write("a")
+    await bench.disk.wait_entered()
+    on_top = bench.write("a")
+    bench.disk.let_go()
+    await asyncio.wait_for(bench.epochs.wait(on_top), PATIENCE_SECONDS)
+
+    assert bench.told == [("durable", 1), ("failed", 2, ["a"]), ("durable", 2), ("durable", 3)]
+
+
+async def test_a_disk_that_does_not_answer_fails_what_waits_for_it_and_what_waits_behind(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("durable.storage.epoch.COMMIT_SECONDS_MAX", 0.05)
+    bench.disk.hold()
+    in_flight = bench.write("a")
+    await bench.disk.wait_entered()
+    behind = bench.write("b")
+    await asyncio.wait_for(bench.epochs.wait(behind), PATIENCE_SECONDS)
+
+    assert bench.told == [("failed", in_flight, ["a", "b"])]
+    for name in ("a", "b"):
+        assert str(bench.store(name).database.sync_error) == (
+            "Durable Object storage operation exceeded timeout which caused object to be reset."
+        )
+        bench.store(name).rollback()
+
+    bench.disk.let_go()
+    again = bench.write("a")
+    await asyncio.wait_for(bench.epochs.wait(again), PATIENCE_SECONDS)
+    assert bench.told[-1] == ("durable", again)
+    assert bench.store("a").database.sync_error is None
+
+
+async def test_relaxed_durability_waits_for_no_disk_and_gives_nothing_up(
+    make_bench: Callable[[str], Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("durable.storage.epoch.COMMIT_SECONDS_MAX", 0.0)
+    monkeypatch.setattr("durable.storage.epoch.RELAXED_SYNC_SECONDS", 0.0)
+    bench = make_bench("relaxed")
+    bench.disk.hold()
+    bench.write("a")
+    await bench.disk.wait_entered()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert bench.told == []

@@ -27,10 +27,18 @@ def test_a_host_is_told_where_the_program_is_and_which_shard_it_has(configured: 
 
     assert (load.root, load.main) == (str(tmp_path), str(tmp_path / "main.py"))
     assert (load.state, load.clock_offset_ms) == (str(tmp_path / "state"), 5)
+    assert load.pitr_days == 30
+    assert load.portability == "off"
     assert (load.host_number, load.shard, load.shards, load.preimport) == (7, 1, 2, ["json"])
     assert (load.idle_seconds, load.durability, load.compatibility_date) == (3.0, "relaxed", "2026-01-01")
     assert load.namespaces == [ROOM]
     assert load.bindings == {"ROOMS": "Room"}
+
+
+def test_a_host_is_told_what_to_do_about_code_that_is_not_portable(configured: Callable[..., Config], tmp_path: Path):
+    program = Program(configured('[dev]\nportability = "warn"\n'), [ROOM], tmp_path)
+
+    assert over_the_wire(program.load_message(host_number=1, shard=0, shards=1)).portability == "warn"
 
 
 def test_variables_and_secrets_arrive_as_the_values_they_are(configured: Callable[..., Config], tmp_path: Path):

@@ -32,7 +32,7 @@ check: $(VENV)/.stamp-dev
 	@$(BIN)/mypy
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/python -m pytest $(PYTEST_FLAGS)
+	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(PYTEST_FLAGS)
 
 format: $(VENV)/.stamp-dev
 	@$(BIN)/ruff check --quiet --fix --exit-zero .

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from durable.errors import UserInputError
-from durable.storage.bookmark import looks_like_bookmark
+from durable.storage.history.bookmark import looks_like_bookmark
 
 _UNITS_MS: Final = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000}
 _PIECE: Final = re.compile(

@@ -275,7 +275,7 @@ def test_every_extension_of_the_encoding_stands_in_the_table() -> None:
 
 
 def test_every_pragma_that_is_allowed_stands_in_the_document() -> None:
-    from durable.storage import authorizer
+    from durable.storage.sql import authorizer
 
     allowed = (
         authorizer.PRAGMAS_PLAIN

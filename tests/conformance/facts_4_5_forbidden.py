@@ -8,7 +8,7 @@ import pytest
 
 from durable import SqlError
 from durable.limits import SQL_DATABASE_BYTES_MAX
-from durable.storage.authorizer import FUNCTIONS
+from durable.storage.sql.authorizer import FUNCTIONS
 from tests.conformance.stage import Facts, Stage, Thing
 
 FACTS = Facts()
@@ -233,7 +233,7 @@ async def full(stage: Stage) -> None:
 def runaway(thing: Thing) -> None:
     endless = "WITH RECURSIVE r (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM r) SELECT max(x) FROM r"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("durable.storage.turn_watch.SQL_TURN_SECONDS_MAX", 0.0)
+        patch.setattr("durable.storage.sql.turn_watch.SQL_TURN_SECONDS_MAX", 0.0)
         with pytest.raises(SqlError) as caught:
             thing.ctx.storage.sql.exec(endless)
         assert str(caught.value) == (

@@ -167,7 +167,7 @@ async def interrupted_read(stage: Stage) -> None:
 @FACTS.driven("4.7 a write that runs away is stopped, and its turn is lost")
 async def runaway(stage: Stage) -> None:
     await stage.run(_numbers)
-    stage.monkeypatch.setattr("durable.storage.turn_watch.SQL_TURN_SECONDS_MAX", 0.0)
+    stage.monkeypatch.setattr("durable.storage.sql.turn_watch.SQL_TURN_SECONDS_MAX", 0.0)
 
     def part(thing: Thing) -> None:
         thing.ctx.storage.sql.exec(

@@ -13,7 +13,7 @@ import pytest
 from durable import values
 from durable.errors import StorageError
 from durable.host import open_files
-from durable.storage import turn_watch
+from durable.storage.sql import turn_watch
 from durable.storage.sync_pool import SystemDisk
 from durable.wire import messages as wire
 

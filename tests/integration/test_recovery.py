@@ -14,7 +14,7 @@ from durable import limits, values
 from durable.actor.failure import raise_from_report
 from durable.clock import ManualClock
 from durable.errors import ActorResetError, StorageError
-from durable.storage import history as history_module
+from durable.storage.history import archive as archive_module
 from durable.wire import messages as wire
 from tests.integration.conftest import KEY, Gateway
 
@@ -271,7 +271,7 @@ async def test_logs_are_archived_between_turns_and_every_commit_stays_restorable
     gateway: Gateway, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "CHECKPOINT_LOG_FRAMES", 100)
-    monkeypatch.setattr(history_module, "HISTORY_BASE_BYTES", 1_000_000)
+    monkeypatch.setattr(archive_module, "HISTORY_BASE_BYTES", 1_000_000)
     await gateway.start(PROGRAM, pitr_days=30, clock=clock)
     marks = []
     for _ in range(40):
@@ -420,7 +420,7 @@ async def test_an_object_that_was_removed_because_it_was_empty_comes_back(gatewa
 async def test_history_that_is_too_old_goes_while_its_object_sleeps(
     kept: Gateway, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history_module, "HISTORY_BASE_BYTES", 1)
+    monkeypatch.setattr(archive_module, "HISTORY_BASE_BYTES", 1)
     for number in range(3):
         await kept.call("put", number)
         await kept.host.flush()

@@ -13,7 +13,7 @@ from durable.errors import StorageError
 
 if TYPE_CHECKING:
     from durable.actor.actor import Actor
-    from durable.storage.recovery import Recovery
+    from durable.storage.history.recovery import Recovery
 
 
 def current_bookmark(actor: Actor) -> Awaitable[str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from durable.errors import StorageError
 from durable.sdk.storage import SqlStorage, SyncKv
-from durable.storage.binding import INTEGER_EXACT_MAX
+from durable.storage.sql.binding import INTEGER_EXACT_MAX
 
 if TYPE_CHECKING:
     from durable.actor.actor import Actor

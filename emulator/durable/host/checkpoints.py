@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from durable.limits import HISTORY_SWEEP_SECONDS, TIMES_FLUSH_SECONDS, TIMES_FLUSH_SLICE_SECONDS
 from durable.storage.actor_store import ActorStore
-from durable.storage.retention import prune_folder
+from durable.storage.history.retention import prune_folder
 
 if TYPE_CHECKING:
     from durable.host.host import Host

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from durable import values
 from durable.errors import ActorResetError, NotFoundError, StorageError
 from durable.storage.actor_store import ActorStore
-from durable.storage.restore import Restore
+from durable.storage.history.restore import Restore
 from durable.wire import messages as wire
 from durable.wire.messages import ActorKey
 

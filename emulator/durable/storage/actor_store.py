@@ -21,18 +21,18 @@ from durable.storage.alarm import Alarm
 from durable.storage.database import Database
 from durable.storage.failure import translate
 from durable.storage.file_check import stores_nothing
-from durable.storage.history import History, mark_break
-from durable.storage.inspection import Inspection, inspect
+from durable.storage.history.archive import History, mark_break
+from durable.storage.history.recovery import Recovery
+from durable.storage.history.restore import Restore
 from durable.storage.kv import Kv
-from durable.storage.recovery import Recovery
-from durable.storage.restore import Restore
 from durable.storage.schema import (
     KV_TABLE,
     TABLE_EXISTS,
     USER_OBJECTS,
     quoted,
 )
-from durable.storage.sql import Sql
+from durable.storage.sql.execution import Sql
+from durable.storage.sql.inspection import Inspection, inspect
 from durable.storage.transaction import Transaction, has_file
 
 DELETED: Final = "SQLite query was canceled because the database was deleted."

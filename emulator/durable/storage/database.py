@@ -21,13 +21,13 @@ import apsw
 
 from durable import limits
 from durable.errors import StorageCorruptError, StorageError
-from durable.storage.authorizer import Authorizer, Trust
 from durable.storage.failure import translate
 from durable.storage.file_check import HEADER_BYTES, check_header, is_short, stores_nothing
+from durable.storage.history.restore import decision_of, finish_restore
 from durable.storage.layout import make_folder
-from durable.storage.restore import decision_of, finish_restore
 from durable.storage.schema import APPLICATION_ID, PAGE_BYTES, empty_file
-from durable.storage.soundex import soundex
+from durable.storage.sql.authorizer import Authorizer, Trust
+from durable.storage.sql.soundex import soundex
 from durable.storage.vfs import vfs_name
 
 SyncFile = Callable[[int], None]

@@ -19,10 +19,10 @@ from threading import current_thread, get_ident
 import apsw
 
 from durable.errors import SqlError, StorageError
-from durable.storage.connection_state import ConnectionState
 from durable.storage.database import Database
 from durable.storage.failure import primary_code, translate
 from durable.storage.log_sync import sync_log
+from durable.storage.sql.connection_state import ConnectionState
 
 _SAVEPOINT = "_cf_savepoint_"
 _ALWAYS_CRITICAL = frozenset({apsw.SQLITE_IOERR, apsw.SQLITE_CORRUPT, apsw.SQLITE_NOTADB})

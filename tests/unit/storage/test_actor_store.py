@@ -11,7 +11,7 @@ import pytest
 
 from durable.errors import SqlError, StorageError
 from durable.storage.actor_store import ActorStore
-from durable.storage.inspection import Inspection
+from durable.storage.sql.inspection import Inspection
 
 
 # --- existence ------------------------------------------------------------------------------------------------------

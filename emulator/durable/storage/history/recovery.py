@@ -12,11 +12,11 @@ import apsw
 
 from durable.clock import Clock
 from durable.errors import StorageError
-from durable.storage.bookmark import Position, bookmark_at, undo_bookmark
 from durable.storage.database import Database
-from durable.storage.history import History
-from durable.storage.resolution import Reach, Resolution
-from durable.storage.restore import Restore
+from durable.storage.history.archive import History
+from durable.storage.history.bookmark import Position, bookmark_at, undo_bookmark
+from durable.storage.history.resolution import Reach, Resolution
+from durable.storage.history.restore import Restore
 from durable.storage.schema import CREATE_METADATA, METADATA_TABLE, RESTORE_KEY, TABLE_EXISTS
 from durable.storage.transaction import Transaction
 

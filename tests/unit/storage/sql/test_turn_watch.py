@@ -11,7 +11,7 @@ from durable.clock import ManualClock
 from durable.errors import SqlError
 from durable.limits import SQL_TURN_SECONDS_MAX
 from durable.storage.actor_store import ActorStore
-from durable.storage.inspection import Inspection
+from durable.storage.sql.inspection import Inspection
 
 LONG = "WITH RECURSIVE r (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM r LIMIT 200000) SELECT max(x) AS x FROM r"
 """About three million instructions."""

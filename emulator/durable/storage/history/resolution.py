@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from durable.errors import StorageError
-from durable.storage.bookmark import Position, bookmark_at, parse_bookmark
-from durable.storage.history import History, log_bytes
-from durable.storage.moments import Moment, Times, read_times
+from durable.storage.history.archive import History, log_bytes
+from durable.storage.history.bookmark import Position, bookmark_at, parse_bookmark
+from durable.storage.history.moments import Moment, Times, read_times
 
 _FRAME_HEADER: Final = struct.Struct(">II8s")
 """Page number, size of the database after a commit or 0, the log's salts (SQLite file format, §4.1)."""

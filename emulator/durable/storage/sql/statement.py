@@ -14,9 +14,9 @@ from typing import Any, Final, NamedTuple
 import apsw
 
 from durable.errors import SqlError
-from durable.storage.authorizer import READS_ONLY, Trust
 from durable.storage.database import Database
 from durable.storage.schema import KV_TABLE, METADATA_TABLE, RESERVED_NAMES
+from durable.storage.sql.authorizer import READS_ONLY, Trust
 from durable.storage.transaction import Transaction
 
 EMPTY = re.compile(r"(?:[\s;]|--[^\n]*(?:\n|$)|/\*.*?(?:\*/|$))*", re.DOTALL)

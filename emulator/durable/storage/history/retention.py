@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from durable.limits import HISTORY_BYTES_MAX, HISTORY_FILE_MULTIPLE
-from durable.storage.history_folder import Era, HistoryFolder
+from durable.storage.history.folder import Era, HistoryFolder
+from durable.storage.history.moments import read_times
 from durable.storage.layout import sync_folder
-from durable.storage.moments import read_times
 
 DAY_MS: Final = 24 * 60 * 60 * 1000
 

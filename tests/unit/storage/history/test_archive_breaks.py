@@ -10,7 +10,7 @@ import pytest
 
 from durable.clock import ManualClock
 from durable.errors import StorageError
-from tests.unit.storage.history_kit import ROTATION, Object, contents, images_at
+from tests.unit.storage.history.kit import ROTATION, Object, contents, images_at
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from durable.errors import StorageError
-from durable.storage.bookmark import (
+from durable.storage.history.bookmark import (
     Bookmark,
     Position,
     bookmark_at,

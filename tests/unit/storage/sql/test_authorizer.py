@@ -9,7 +9,7 @@ import pytest
 
 from durable.errors import SqlError
 from durable.storage.actor_store import ActorStore
-from durable.storage.authorizer import READS_ONLY
+from durable.storage.sql.authorizer import READS_ONLY
 
 RESERVED = "names that begin with _cf_ belong to the platform"
 TEMPORARY = "temporary tables are not available to an object"
@@ -154,7 +154,7 @@ def test_only_the_look_afterwards_keeps_a_rename_out_of_the_prefix(
     furnished: ActorStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Callable[[ActorStore, str], None]
 ) -> None:
     """The twin: without that look the same check has to fail, or it checks nothing."""
-    monkeypatch.setattr("durable.storage.statement.RESERVED_NAMES", "SELECT name FROM sqlite_schema WHERE false")
+    monkeypatch.setattr("durable.storage.sql.statement.RESERVED_NAMES", "SELECT name FROM sqlite_schema WHERE false")
 
     with pytest.raises((AssertionError, pytest.fail.Exception)):
         check_refused(furnished, tmp_path, run, "ALTER TABLE t RENAME TO _cf_x")

@@ -14,9 +14,9 @@ import pytest
 
 from durable.clock import ManualClock
 from durable.errors import StorageError
-from durable.storage import history as history_module
-from durable.storage.resolution import moment_text
-from tests.unit.storage.history_kit import ROTATION, Object, contents, images_at
+from durable.storage.history import archive as archive_module
+from durable.storage.history.resolution import moment_text
+from tests.unit.storage.history.kit import ROTATION, Object, contents, images_at
 
 
 @pytest.fixture
@@ -190,7 +190,7 @@ def test_times_of_commits_that_a_power_cut_took_are_forgotten(thing: Object, tmp
 
 # --- bases ----------------------------------------------------------------------------------------------------
 def test_a_base_is_copied_when_enough_has_been_archived(thing: Object, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history_module, "HISTORY_BASE_BYTES", 40_000)
+    monkeypatch.setattr(archive_module, "HISTORY_BASE_BYTES", 40_000)
     store = thing.open()
     for number in range(12):
         thing.put(store, n=number)
@@ -212,7 +212,7 @@ def test_a_crash_anywhere_in_a_rotation_loses_neither_data_nor_history(
     thing: Object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_base: bool
 ) -> None:
     if with_base:
-        monkeypatch.setattr(history_module, "HISTORY_BASE_BYTES", 1)
+        monkeypatch.setattr(archive_module, "HISTORY_BASE_BYTES", 1)
     store = thing.open()
     marks = {}
     for number in range(6):

@@ -19,12 +19,12 @@ import apsw
 from durable.clock import Clock
 from durable.errors import SqlError, StorageError
 from durable.limits import SQL_PROGRAM_STEPS_MAX, SQL_STATEMENTS_CACHED_MAX, SQL_TEXT_BYTES_MAX
-from durable.storage.authorizer import TRANSACTION_REASON, Trust
-from durable.storage.binding import BINDABLE, bindable, explain_binding
-from durable.storage.cursor import Cursor
-from durable.storage.statement import EMPTY, NO_STATEMENT, Plan, Statement
+from durable.storage.sql.authorizer import TRANSACTION_REASON, Trust
+from durable.storage.sql.binding import BINDABLE, bindable, explain_binding
+from durable.storage.sql.cursor import Cursor
+from durable.storage.sql.statement import EMPTY, NO_STATEMENT, Plan, Statement
+from durable.storage.sql.turn_watch import REASON, TurnWatch
 from durable.storage.transaction import Transaction
-from durable.storage.turn_watch import REASON, TurnWatch
 
 _CURSORS_NOTED: Final = 32
 """Unfinished cursors that are noted before those that are gone are forgotten."""

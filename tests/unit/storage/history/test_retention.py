@@ -10,9 +10,9 @@ import pytest
 
 from durable.clock import ManualClock
 from durable.errors import StorageError
-from durable.storage import history as history_module
-from durable.storage import retention
-from tests.unit.storage.history_kit import KEEP_DAYS, Object, contents
+from durable.storage.history import archive as archive_module
+from durable.storage.history import retention
+from tests.unit.storage.history.kit import KEEP_DAYS, Object, contents
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def thing(tmp_path: Path, clock: ManualClock):
 
 
 def test_what_is_too_old_goes_era_by_era_and_the_newest_stays(thing: Object, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history_module, "HISTORY_BASE_BYTES", 1)
+    monkeypatch.setattr(archive_module, "HISTORY_BASE_BYTES", 1)
     store = thing.open()
     marks = []
     for day in range(5):
@@ -47,7 +47,7 @@ def test_what_is_too_old_goes_era_by_era_and_the_newest_stays(thing: Object, mon
 
 
 def test_history_is_bounded_in_bytes(thing: Object, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history_module, "HISTORY_BASE_BYTES", 1)
+    monkeypatch.setattr(archive_module, "HISTORY_BASE_BYTES", 1)
     monkeypatch.setattr(retention, "HISTORY_BYTES_MAX", 200_000)
     monkeypatch.setattr(retention, "HISTORY_FILE_MULTIPLE", 1)
     store = thing.open()
@@ -65,7 +65,7 @@ def test_history_is_bounded_in_bytes(thing: Object, monkeypatch: pytest.MonkeyPa
 
 
 def test_sleeping_and_removed_objects_are_swept(thing: Object, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history_module, "HISTORY_BASE_BYTES", 1)
+    monkeypatch.setattr(archive_module, "HISTORY_BASE_BYTES", 1)
     store = thing.open()
     for text in ("a", "b", "x"):
         thing.put(store, text=text)

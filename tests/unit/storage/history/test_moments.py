@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from durable.storage.moments import Moment, append_times, drop_times_behind, read_last, read_times
+from durable.storage.history.moments import Moment, append_times, drop_times_behind, read_last, read_times
 
 SALTS = bytes(range(8))
 

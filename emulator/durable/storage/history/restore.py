@@ -24,14 +24,14 @@ import apsw
 from durable.errors import StorageCorruptError, StorageError
 from durable.failpoints import failpoint
 from durable.limits import HISTORY_UNDO_MAX
-from durable.storage.bookmark import Bookmark, Position, bookmark_at, chain_of
 from durable.storage.failure import translate
 from durable.storage.file_copy import copy_bytes, copy_file, replace_file, sync_path
-from durable.storage.history import FORMAT, Head, History, log_bytes
-from durable.storage.history_folder import HistoryFolder
+from durable.storage.history.archive import FORMAT, Head, History, log_bytes
+from durable.storage.history.bookmark import Bookmark, Position, bookmark_at, chain_of
+from durable.storage.history.folder import HistoryFolder
+from durable.storage.history.moments import read_times
+from durable.storage.history.resolution import Plan, Resolution, read_undo
 from durable.storage.layout import FILE_MODE, FOLDER_MODE, sync_folder
-from durable.storage.moments import read_times
-from durable.storage.resolution import Plan, Resolution, read_undo
 from durable.storage.schema import ALARM_KEY, APPLICATION_ID, METADATA_TABLE, RESTORE_KEY, TABLE_EXISTS, empty_file
 from durable.storage.vfs import vfs_name
 

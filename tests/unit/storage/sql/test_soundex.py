@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from durable.storage.soundex import soundex
+from durable.storage.sql.soundex import soundex
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,11 @@ import pytest
 
 from durable.clock import ManualClock, SystemClock
 from durable.errors import StorageCorruptError, StorageError
-from durable.storage import history as history_module
 from durable.storage.actor_store import ActorStore
-from durable.storage.bookmark import undo_bookmark
-from durable.storage.restore import decision_of, draft_of
-from tests.unit.storage.history_kit import ID, Object, contents, images_at
+from durable.storage.history import archive as archive_module
+from durable.storage.history.bookmark import undo_bookmark
+from durable.storage.history.restore import decision_of, draft_of
+from tests.unit.storage.history.kit import ID, Object, contents, images_at
 
 STEPS = (
     "restore.base_copied",
@@ -41,7 +41,7 @@ def thing(tmp_path: Path, clock: ManualClock):
 
 def with_history(thing: Object, monkeypatch: pytest.MonkeyPatch) -> dict[str, dict]:
     """An object over two bases and six segments; its contents by bookmark."""
-    monkeypatch.setattr(history_module, "HISTORY_BASE_BYTES", 40_000)
+    monkeypatch.setattr(archive_module, "HISTORY_BASE_BYTES", 40_000)
     store, states = thing.open(), {}
     for number in range(18):
         mark = thing.put(store, **{f"k{number % 4}": number, "pad": "x" * 5000})

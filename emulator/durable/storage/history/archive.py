@@ -23,12 +23,12 @@ from durable.clock import Clock
 from durable.errors import StorageError
 from durable.failpoints import failpoint
 from durable.limits import HISTORY_BASE_BYTES
-from durable.storage.bookmark import Bookmark, Position, bookmark_at, chain_of
 from durable.storage.file_copy import copy_bytes, copy_file, replace_file, sync_path, write_zeros
-from durable.storage.history_folder import HistoryFolder
+from durable.storage.history.bookmark import Bookmark, Position, bookmark_at, chain_of
+from durable.storage.history.folder import HistoryFolder
+from durable.storage.history.moments import SALTS_BYTES, Moment, append_times, drop_times_behind, read_last
+from durable.storage.history.retention import prune
 from durable.storage.layout import FOLDER_MODE, sync_folder
-from durable.storage.moments import SALTS_BYTES, Moment, append_times, drop_times_behind, read_last
-from durable.storage.retention import prune
 from durable.storage.schema import PAGE_BYTES, empty_file
 
 FORMAT: Final = 1

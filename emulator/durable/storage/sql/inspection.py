@@ -15,8 +15,8 @@ import apsw
 
 from durable.errors import StorageError
 from durable.limits import INSPECT_STEPS
-from durable.storage.authorizer import Trust
-from durable.storage.sql import Sql
+from durable.storage.sql.authorizer import Trust
+from durable.storage.sql.execution import Sql
 from durable.storage.transaction import Transaction
 
 

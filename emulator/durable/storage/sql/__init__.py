@@ -1,0 +1,1 @@
+"""What code may say in SQL, what it gets back, and what it may not do."""

@@ -15,31 +15,22 @@ import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-DURABLE = [sys.executable, "-m", "durable_cli"]
-SECONDS_MAX = 20.0
-"""How long a test waits for anything before it fails."""
+from tests.acceptance.running_dev import DURABLE, WAIT_SECONDS, Dev, typed
+from tests.settings import settings
 
-CONFIG = """\
-name = "app"
-main = "main.py"
-compatibility_date = "2026-11-01"
-
-[[durable_objects.bindings]]
-name = "ROOMS"
-class_name = "Room"
-
-[[migrations]]
-tag = "v1"
-new_sqlite_classes = ["Room"]
-
+CONFIG = (
+    settings("Room", "ROOMS")
+    + """
 [vars]
 GREETING = "hello"
 """
+)
 
 PROGRAM = """\
 import asyncio
@@ -70,77 +61,6 @@ class Default(WorkerEntrypoint):
 """
 
 
-class Dev:
-    """A running `durable dev`."""
-
-    def __init__(self, folder: Path, *words: str) -> None:
-        self.folder = folder
-        self.process = subprocess.Popen(
-            [*DURABLE, "dev", "--port", "0", *words],
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.out: list[str] = []
-        self.err: list[str] = []
-        self._readers = [
-            threading.Thread(target=self._read, args=(stream, lines), daemon=True)
-            for stream, lines in ((self.process.stdout, self.out), (self.process.stderr, self.err))
-        ]
-        for reader in self._readers:
-            reader.start()
-
-    @staticmethod
-    def _read(stream, lines: list[str]) -> None:
-        for line in stream:
-            lines.append(line.rstrip("\n"))
-
-    def wait_for(self, condition: Callable[[], object], what: str) -> None:
-        deadline = time.monotonic() + SECONDS_MAX
-        while not condition():
-            if time.monotonic() > deadline or (self.process.poll() is not None and not condition()):
-                pytest.fail(f"no {what}; code {self.process.poll()}, out {self.out}, err:\n" + "\n".join(self.err))
-            time.sleep(0.01)
-
-    @property
-    def ready(self) -> bool:
-        return any(line.startswith("Ready on ") for line in self.out)
-
-    def wait_ready(self) -> None:
-        self.wait_for(lambda: self.ready, "Ready line")
-
-    def wait_told(self, text: str) -> None:
-        self.wait_for(lambda: any(text in line for line in self.err), f"line with {text!r}")
-
-    @property
-    def url(self) -> str:
-        return next(line for line in self.out if line.startswith("Ready on ")).removeprefix("Ready on ")
-
-    def get(self, path: str) -> tuple[int, str]:
-        connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=SECONDS_MAX)
-        try:
-            connection.request("GET", path)
-            response = connection.getresponse()
-            return response.status, response.read().decode()
-        finally:
-            connection.close()
-
-    def end(self, number: int = signal.SIGINT) -> int:
-        self.process.send_signal(number)
-        return self.wait_end()
-
-    def wait_end(self) -> int:
-        code = self.process.wait(SECONDS_MAX)
-        for reader in self._readers:
-            reader.join(SECONDS_MAX)
-        for stream in (self.process.stdout, self.process.stderr):
-            if stream is not None:
-                stream.close()
-        return code
-
-
 @pytest.fixture
 def app(tmp_path: Path) -> Path:
     (tmp_path / "durable.toml").write_text(CONFIG)
@@ -149,31 +69,9 @@ def app(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def dev(app: Path) -> Iterator[Callable[..., Dev]]:
-    """`dev("--quiet")` starts one; what still runs at the end is killed."""
-    started: list[Dev] = []
-
-    def start(*words: str) -> Dev:
-        started.append(Dev(app, *words))
-        return started[-1]
-
-    yield start
-    for each in started:
-        if each.process.poll() is None:
-            each.process.kill()
-        each.wait_end()
-
-
-def typed(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*DURABLE, *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        stdin=subprocess.DEVNULL,
-    )
+def dev(app: Path, start_dev: Callable[..., Dev]) -> Callable[..., Dev]:
+    """`dev("--quiet")` starts one in the app's folder."""
+    return partial(start_dev, app)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -241,7 +139,7 @@ def test_a_program_that_cannot_start_waits_for_the_save_that_mends_it(dev, app: 
     (app / "main.py").write_text("import nothing_of_that_name\n")
     run = dev()
     run.wait_told("nothing serves yet; mend it and save")
-    assert not run.ready
+    assert run.out == []
     (app / "main.py").write_text(PROGRAM)
     run.wait_ready()
     assert run.get("/") == (200, "hello")
@@ -351,7 +249,7 @@ def test_a_second_signal_ends_it_at_once(dev, app: Path) -> None:
     assert run.process.poll() is None
     assert run.end() == 130
     assert time.monotonic() - started < 10
-    asking.join(SECONDS_MAX)
+    asking.join(WAIT_SECONDS)
 
 
 def quietly(function: Callable[[str], object], path: str) -> None:
@@ -368,13 +266,13 @@ def test_a_log_that_nobody_reads_stops_nothing(app: Path) -> None:
         assert process.stdout is not None
         line = process.stdout.readline()
         address = urlsplit(line.split()[-1]).netloc
-        connection = http.client.HTTPConnection(address, timeout=SECONDS_MAX)
+        connection = http.client.HTTPConnection(address, timeout=WAIT_SECONDS)
         for number in range(2000):
             connection.request("GET", "/" + "x" * 150)
             assert connection.getresponse().read() == b"hello", number
         connection.close()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(SECONDS_MAX) == 0
+        assert process.wait(WAIT_SECONDS) == 0
     finally:
         process.kill()
         process.communicate()
@@ -440,7 +338,7 @@ class Keyboard:
         )
 
     def wait_seen(self, text: str) -> None:
-        deadline = time.monotonic() + SECONDS_MAX
+        deadline = time.monotonic() + WAIT_SECONDS
         while text not in self.seen:
             assert time.monotonic() < deadline, self.seen
             if select.select([self.hand], [], [], 0.1)[0]:
@@ -474,12 +372,12 @@ def test_keys_reload_clear_help_and_quit_and_the_terminal_is_put_back(keyboard: 
     keyboard.press("h")
     keyboard.wait_seen("[r] reload")
     keyboard.press("q")
-    assert keyboard.process.wait(SECONDS_MAX) == 0
+    assert keyboard.process.wait(WAIT_SECONDS) == 0
     assert termios.tcgetattr(keyboard.terminal) == keyboard.before
 
 
 def test_ctrl_c_on_the_terminal_ends_with_0(keyboard: Keyboard) -> None:
     keyboard.wait_seen("[q] quit")
     keyboard.press("\x03")
-    assert keyboard.process.wait(SECONDS_MAX) == 0
+    assert keyboard.process.wait(WAIT_SECONDS) == 0
     assert termios.tcgetattr(keyboard.terminal) == keyboard.before

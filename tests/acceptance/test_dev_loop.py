@@ -15,23 +15,15 @@ import pytest
 
 from durable.storage.lock import StateLock
 from tests.acceptance.running_dev import Dev, is_alive, rows, typed
+from tests.settings import settings
 
-CONFIG = """\
-name = "app"
-main = "main.py"
-compatibility_date = "2026-11-01"
-
-[[durable_objects.bindings]]
-name = "COUNTERS"
-class_name = "Counter"
-
-[[migrations]]
-tag = "v1"
-new_sqlite_classes = ["Counter"]
-
+CONFIG = (
+    settings("Counter", "COUNTERS")
+    + """
 [vars]
 GREETING = "hello"
 """
+)
 
 RENAMED = CONFIG.replace('class_name = "Counter"', 'class_name = "Tally"').replace(
     "[vars]", '[[migrations]]\ntag = "v2"\nrenamed_classes = [{from = "Counter", to = "Tally"}]\n\n[vars]'

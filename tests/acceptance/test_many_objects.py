@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.acceptance.running_dev import DURABLE, Dev
+from tests.settings import settings
 
 DESCRIPTORS = 256
 AT_ONCE = 50
@@ -28,21 +29,13 @@ HOST_GROWTH_BYTES_MAX = 16 * MIB
 """The same for the host: 16 384 ids are remembered by name, about 400 bytes each; the rest is what evicted actors leave
 until they are collected, and holes in the heap."""
 
-SETTINGS = """\
-name = "many"
-main = "main.py"
-
-[[durable_objects.bindings]]
-name = "COUNTER"
-class_name = "Counter"
-
-[[migrations]]
-tag = "v1"
-new_sqlite_classes = ["Counter"]
-
+SETTINGS = (
+    settings("Counter", "COUNTER")
+    + """
 [dev]
 idle_seconds = 1
 """
+)
 
 PROGRAM = """\
 import asyncio

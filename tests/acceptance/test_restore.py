@@ -10,20 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.running_dev import Dev, rows, typed
+from tests.settings import settings
 
-CONFIG = """\
-name = "app"
-main = "main.py"
-compatibility_date = "2026-11-01"
-
-[[durable_objects.bindings]]
-name = "COUNTERS"
-class_name = "Counter"
-
-[[migrations]]
-tag = "v1"
-new_sqlite_classes = ["Counter"]
-"""
+CONFIG = settings("Counter", "COUNTERS")
 PROGRAM = """\
 from durable import DurableObject, Response, WorkerEntrypoint
 

@@ -13,22 +13,13 @@ import aiohttp
 import pytest
 
 from durable.testing import App, run
+from tests.settings import settings
 
 CLIENTS = 8
 KILLS = 5
 SEED = 20_261_121
 
-SETTINGS = """\
-main = "main.py"
-
-[[durable_objects.bindings]]
-name = "LEDGER"
-class_name = "Ledger"
-
-[[migrations]]
-tag = "v1"
-new_sqlite_classes = ["Ledger"]
-"""
+SETTINGS = settings("Ledger", "LEDGER")
 
 PROGRAM = """\
 from durable import DurableObject, Response, WorkerEntrypoint

@@ -14,6 +14,7 @@ import pytest
 
 from durable.testing import App, run
 from tests.faults.linearizability import FAILED, Operation, linearizable
+from tests.settings import settings
 
 SEED = 20_261_121
 OBJECTS = 20
@@ -23,17 +24,7 @@ KILLS = 2
 OPERATIONS_OF_A_CLIENT = 24
 """Between two kills: 216 of each object in all."""
 
-SETTINGS = """\
-main = "main.py"
-
-[[durable_objects.bindings]]
-name = "REGISTER"
-class_name = "Register"
-
-[[migrations]]
-tag = "v1"
-new_sqlite_classes = ["Register"]
-"""
+SETTINGS = settings("Register", "REGISTER")
 
 PROGRAM = """\
 import asyncio

@@ -15,26 +15,18 @@ import aiohttp
 from durable import config
 from durable.emulator import Emulator
 from durable.gateway.events import Event
+from tests.settings import settings
 
 WAIT_SECONDS = 20.0
 """A safety net; nothing here takes more than a second on an idle machine."""
 
-SETTINGS = """\
-name = "counter"
-main = "main.py"
-compatibility_date = "2026-01-01"
-
-[[durable_objects.bindings]]
-name = "COUNTER"
-class_name = "Counter"
-
-[[migrations]]
-tag = "v1"
-new_sqlite_classes = ["Counter"]
-
+SETTINGS = (
+    settings("Counter", "COUNTER")
+    + """
 [dev]
 port = 0
 """
+)
 
 PROGRAM = """\
 import asyncio

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.integration.running_emulator import WAIT_SECONDS, Running, running
+from tests.settings import settings
 
 MIB = 1024 * 1024
 CHUNK = bytes(range(256)) * 256
@@ -108,22 +109,13 @@ class Default(WorkerEntrypoint):
         return await answer(request)
 """
 
-SETTINGS = """\
-name = "streams"
-main = "main.py"
-compatibility_date = "2026-01-01"
-
-[[durable_objects.bindings]]
-name = "STORE"
-class_name = "Store"
-
-[[migrations]]
-tag = "v1"
-new_sqlite_classes = ["Store"]
-
+SETTINGS = (
+    settings("Store", "STORE")
+    + """
 [dev]
 port = 0
 """
+)
 
 in_both_places = pytest.mark.parametrize("place", ["worker", "actor"])
 

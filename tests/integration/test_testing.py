@@ -11,21 +11,15 @@ import pytest
 
 from durable.errors import ConfigError, LoadFailedError, NotFoundError, StorageError
 from durable.testing import App, SocketClosedError, SocketRefusedError, run
+from tests.settings import settings
 
-SETTINGS = """\
-main = "main.py"
-
-[[durable_objects.bindings]]
-name = "ROOM"
-class_name = "Room"
-
-[[migrations]]
-tag = "v1"
-new_sqlite_classes = ["Room"]
-
+SETTINGS = (
+    settings("Room", "ROOM")
+    + """
 [vars]
 WORD = "from the file"
 """
+)
 
 PROGRAM = """\
 from durable import DurableObject, Response, WebSocketPair, WorkerEntrypoint

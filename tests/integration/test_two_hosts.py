@@ -17,23 +17,15 @@ import pytest
 
 from durable.supervisor.events import HostDied, HostRestarted, Reloaded
 from tests.integration.running_emulator import WAIT_SECONDS, Running, running
+from tests.settings import settings
 
-SETTINGS = """\
-name = "spread"
-main = "main.py"
-compatibility_date = "2026-01-01"
-
-[[durable_objects.bindings]]
-name = "THINGS"
-class_name = "Thing"
-
-[[migrations]]
-tag = "v1"
-new_sqlite_classes = ["Thing"]
-
+SETTINGS = (
+    settings("Thing", "THINGS")
+    + """
 [dev]
 port = 0
 """
+)
 
 PROGRAM = """\
 import asyncio

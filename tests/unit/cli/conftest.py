@@ -7,20 +7,9 @@ from pathlib import Path
 import pytest
 
 from durable_cli.main import main
+from tests.settings import settings
 
-CONFIG = """\
-name = "app"
-main = "main.py"
-compatibility_date = "2026-11-01"
-
-[[durable_objects.bindings]]
-name = "COUNTERS"
-class_name = "Counter"
-
-[[migrations]]
-tag = "v1"
-new_sqlite_classes = ["Counter"]
-"""
+CONFIG = settings("Counter", "COUNTERS")
 
 
 @dataclass

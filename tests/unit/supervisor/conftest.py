@@ -9,20 +9,9 @@ import pytest
 
 from durable import config
 from durable.config import Config
+from tests.settings import settings
 
-SETTINGS = """\
-name = "chat"
-main = "main.py"
-compatibility_date = "2026-01-01"
-
-[[durable_objects.bindings]]
-name = "ROOMS"
-class_name = "Room"
-
-[[migrations]]
-tag = "v1"
-new_sqlite_classes = ["Room"]
-"""
+SETTINGS = settings("Room", "ROOMS")
 
 
 @pytest.fixture

@@ -139,11 +139,17 @@ class _Server(web.Server):
     def __init__(self, handler: Handler, *, connections_max: int, **options: Any) -> None:
         super().__init__(handler, **options)
         self._connections_max = connections_max
+        self._connected = 0  # aiohttp's own count still has those whose task has not seen yet that they are gone
 
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
-        if len(self.connections) > self._connections_max:
+        self._connected += 1
+        if self._connected > self._connections_max:
             transport.abort()
+
+    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
+        self._connected -= 1
+        super().connection_lost(handler, exc)
 
 
 class _MalformedRequests(logging.Handler):

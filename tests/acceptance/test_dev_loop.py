@@ -20,6 +20,9 @@ from tests.settings import settings
 CONFIG = (
     settings("Counter", "COUNTERS")
     + """
+[dev]
+idle_seconds = 3600
+
 [vars]
 GREETING = "hello"
 """

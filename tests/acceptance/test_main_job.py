@@ -30,7 +30,11 @@ SECONDS_MAX = 15.0
 HANDLER = "text = text.strip()\n"
 LOUD_HANDLER = "text = text.strip().upper()\n"
 
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium here")]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium here"),
+]
 
 
 class Demo:

@@ -30,7 +30,7 @@ def test_a_host_is_told_where_the_program_is_and_which_shard_it_has(configured: 
     assert load.pitr_days == 30
     assert load.portability == "off"
     assert (load.host_number, load.shard, load.shards, load.preimport) == (7, 1, 2, ["json"])
-    assert (load.idle_seconds, load.durability, load.compatibility_date) == (3.0, "relaxed", "2026-01-01")
+    assert (load.idle_seconds, load.durability, load.compatibility_date) == (3.0, "relaxed", "2026-11-01")
     assert load.namespaces == [ROOM]
     assert load.bindings == {"ROOMS": "Room"}
 

@@ -5,6 +5,7 @@
 #   make format   formats the code and applies the linter's safe corrections
 #   make docs     writes the documents that are made from code
 #   make bench    measures beside bare aiohttp      BENCH_FLAGS="--peers" for workerd as well
+#   make autobahn the WebSocket conformance suite, fetched from PyPI into .autobahn
 #
 # PYTHON=/path/to/python3.12 chooses the interpreter of a new .venv.
 
@@ -19,7 +20,7 @@ BENCH_FLAGS ?=
 # pyright's wrapper would otherwise announce newer versions of itself.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: demo check format docs bench clean
+.PHONY: demo check format docs bench autobahn clean
 
 demo: $(VENV)/.stamp-run
 	@test -f $(DEMO)/durable.toml || $(BIN)/durable init $(DEMO) --template chat 2>$(VENV)/init.log || { cat $(VENV)/init.log; exit 1; }
@@ -44,8 +45,20 @@ docs: $(VENV)/.stamp-run
 bench: $(VENV)/.stamp-run
 	@$(BIN)/python -m benchmarks $(BENCH_FLAGS)
 
+autobahn: $(VENV)/.stamp-dev .autobahn/site
+	@$(BIN)/python -m pytest -m conformance tests/conformance/test_autobahn.py $(PYTEST_FLAGS)
+
+# Neither is a dependency of ours: the suite's cases are for Python 2, its library is on the other end of the wire.
+.autobahn/site:
+	@echo "fetching the Autobahn testsuite into .autobahn ..."
+	@mkdir -p .autobahn
+	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: -d .autobahn autobahntestsuite
+	@tar -xzf .autobahn/autobahntestsuite-*.tar.gz -C .autobahn
+	@$(PIP_INSTALL) --target .autobahn/site.part autobahn
+	@mv .autobahn/site.part .autobahn/site
+
 clean:
-	rm -rf $(VENV) $(DEMO) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf $(VENV) $(DEMO) .autobahn .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
 
 # A stamp is older than pyproject.toml when the dependencies may have changed; new source files need no new install.
 $(VENV)/.stamp-run: pyproject.toml | $(BIN)/python

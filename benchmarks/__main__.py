@@ -12,13 +12,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import disk, memory, moments, pitr, report, subjects, tables
+from benchmarks import disk, memory, moments, pitr, report, subjects, tables, wake
 from benchmarks.cases import CASES, Case, run_case
 from benchmarks.measure import Bar, Measure, Series
 from benchmarks.servers import Recipe, Server, Unavailable, start
 from benchmarks.subjects import BARE, DURABLE, WORKERD, WRANGLER, Peers
 
-OTHERS = ("memory", "disk", "pitr", "cold-start", "reload")
+OTHERS = ("memory", "disk", "pitr", "wake", "cold-start", "reload")
 COLD_STARTS = 7
 SAVES = 20
 COLD_START_MS_MAX = 600.0
@@ -102,6 +102,11 @@ def memory_after(servers: dict[str, Server]) -> list[Measure]:
 
 def waited_for(chosen: argparse.Namespace, scratch: Path, peers: Peers | None) -> list[Measure]:
     measures = []
+    if "wake" in chosen.only:
+        talk.print("wake …")
+        measure = Measure("wake", "wake → answer", "ms", {}, bars=(Bar(wake.WAKE_MS_MAX),))
+        measure.series[DURABLE] = wake.wakes(scratch / "wake")
+        measures.append(measure)
     if "cold-start" in chosen.only:
         talk.print("cold-start …")
         measure = Measure("cold-start", "command → first 200", "ms", {}, bars=(Bar(COLD_START_MS_MAX),))

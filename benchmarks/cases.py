@@ -58,8 +58,15 @@ CASES = (
     Case("sql-relaxed", "SQL upsert, relaxed, one object", "http", "/sql", subject=RELAXED),
     Case("sql-read", "SQL read, one object", "http", "/read", prime="/sql"),
     Case("kv", "KV get and put, full, one object", "http", "/kv"),
-    Case("echo", "WebSocket echo, one object", "echo", "/echo", "/echo"),
-    Case("fanout", f"fan-out to {ROOM_MEMBERS}, frames", "fanout", "/room", "/room", bars=(Bar(0.4, BARE),)),
+    Case("echo", "WebSocket echo, one object", "echo", "/echo", "/echo", bars=(Bar(0.9, WORKERD),)),
+    Case(
+        "fanout",
+        f"fan-out to {ROOM_MEMBERS}, frames",
+        "fanout",
+        "/room",
+        "/room",
+        bars=(Bar(0.6, BARE), Bar(3.0, WORKERD)),
+    ),
 )
 
 

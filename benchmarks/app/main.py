@@ -57,6 +57,24 @@ class Room(DurableObject):
             member.send(message)
 
 
+class Sleeper(DurableObject):
+    """Says how many messages it has had since it was constructed."""
+
+    def __init__(self, ctx, env):
+        super().__init__(ctx, env)
+        self.messages = 0
+        ctx.storage.sql.exec("CREATE TABLE IF NOT EXISTS dreams(text TEXT)")
+
+    def fetch(self, request: Request) -> Response:
+        client, server = WebSocketPair()
+        self.ctx.accept_web_socket(server)
+        return Response(None, status=101, web_socket=client)
+
+    def web_socket_message(self, ws: WebSocket, message: str | bytes) -> None:
+        self.messages += 1
+        ws.send(str(self.messages))
+
+
 class Default(WorkerEntrypoint):
     async def fetch(self, request: Request) -> Response:
         _, kind, *rest = urlsplit(request.url).path.split("/")
@@ -77,4 +95,6 @@ class Default(WorkerEntrypoint):
             return await self.env.ECHO.get_by_name(name).fetch(request)
         if kind == "room":
             return await self.env.ROOM.get_by_name(name).fetch(request)
+        if kind == "sleep":
+            return await self.env.SLEEPER.get_by_name(name).fetch(request)
         return Response("not found", status=404)

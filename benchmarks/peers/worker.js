@@ -53,6 +53,22 @@ export class Room extends DurableObject {
   }
 }
 
+export class Sleeper extends DurableObject {
+  constructor(ctx, env) {
+    super(ctx, env);
+    this.messages = 0;
+    ctx.storage.sql.exec("CREATE TABLE IF NOT EXISTS dreams(text TEXT)");
+  }
+  fetch() {
+    const [client, server] = Object.values(new WebSocketPair());
+    this.ctx.acceptWebSocket(server);
+    return new Response(null, { status: 101, webSocket: client });
+  }
+  webSocketMessage(ws) {
+    ws.send(String(++this.messages));
+  }
+}
+
 const named = (namespace, name) => namespace.get(namespace.idFromName(name));
 
 export default {
@@ -75,6 +91,8 @@ export default {
         return named(env.ECHO, name).fetch(request);
       case "room":
         return named(env.ROOM, name).fetch(request);
+      case "sleep":
+        return named(env.SLEEPER, name).fetch(request);
     }
     return new Response("not found", { status: 404 });
   },

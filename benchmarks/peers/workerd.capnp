@@ -15,11 +15,13 @@ const main :Workerd.Worker = (
     (className = "Kv", uniqueKey = "kv", enableSql = true),
     (className = "Echo", uniqueKey = "echo", enableSql = true),
     (className = "Room", uniqueKey = "room", enableSql = true),
+    (className = "Sleeper", uniqueKey = "sleeper", enableSql = true),
   ],
   bindings = [
     (name = "COUNTER", durableObjectNamespace = "Counter"),
     (name = "KV", durableObjectNamespace = "Kv"),
     (name = "ECHO", durableObjectNamespace = "Echo"),
     (name = "ROOM", durableObjectNamespace = "Room"),
+    (name = "SLEEPER", durableObjectNamespace = "Sleeper"),
   ],
 );

@@ -24,6 +24,8 @@ from durable_cli.report import explain, render, render_failure, report_address
 PATH_CHARACTERS_MAX: Final = 200
 NAME_CHARACTERS_MAX: Final = 80
 TEXT_CHARACTERS_MAX: Final = 4000
+OBJECTS_NAMED_MAX: Final = 3
+"""Objects named by one line about their sockets; a reload may concern thousands."""
 CHANGED_FILES_MAX: Final = 3
 """Files named by a reload line; a branch switch changes hundreds."""
 
@@ -189,15 +191,29 @@ def _other_line(event: object) -> tuple[str, str]:
             return "red" if outcome == "failed" else "dim", f"alarm {outcome} {named(class_name, name)}"
         case gateway.SocketEventsLost(count=count):
             return "red", f"{count} socket events were running when their host died; they are not delivered again"
-        case gateway.RequestRefused(reason=reason, host=host, origin=origin):
-            return "yellow", _refusal(reason, host, origin)
+        case gateway.AcceptedSocketsClosed() | gateway.SocketsRebound() | gateway.SocketsDropped():
+            return _end_of_sockets(event)
+        case gateway.RequestRefused(reason=reason, host=host, origin=origin, unreported=unreported):
+            return "yellow", _refusal(reason, host, origin) + _more(unreported)
         case gateway.MalformedRequest(text=text, unreported=unreported):
-            more = f" (and {unreported} more since the last one that was reported)" if unreported else ""
-            return "yellow", f"not an HTTP request: {printable(text, length_max=PATH_CHARACTERS_MAX)}{more}"
+            shown = printable(text, length_max=PATH_CHARACTERS_MAX)
+            return "yellow", f"not an HTTP request: {shown}{_more(unreported)}"
+        case gateway.ObjectOverloaded(class_name=class_name, object_name=name, unreported=unreported):
+            who = named(class_name or "an object", name)
+            return "yellow", f"{who} is overloaded: a request was answered 503{_more(unreported)}"
         case gateway.BoundBeyondLoopback(ip=ip, port=port):
-            return "yellow", f"listening on {ip}:{port}: other machines may reach this emulator"
+            return "yellow", (
+                f"listening on {ip}:{port}: other machines may reach this emulator, "
+                "under the names in allowed_hosts in [dev]"
+            )
         case supervisor.RestartNeeded(settings=settings):
             return "yellow", f"changed, and takes effect at the next start: {printable(', '.join(settings))}"
+        case supervisor.ConstructionFailing(label=label, type=kind, message=message, count=count, seconds=seconds):
+            shown = printable(f"{label}: {kind}: {message}", length_max=TEXT_CHARACTERS_MAX)
+            return (
+                "red",
+                f"{count} more event{'s' * (count != 1)} met a constructor that fails, in {seconds:g} s: {shown}",
+            )
         case supervisor.HostDied(pid=pid, cause=cause):
             return "red", f"the host (pid {pid}) {printable(cause)}; starting another"
         case supervisor.HostRestarted(pid=pid, duration_ms=duration_ms):
@@ -206,8 +222,43 @@ def _other_line(event: object) -> tuple[str, str]:
             return "dim", printable(str(event), length_max=TEXT_CHARACTERS_MAX)
 
 
+def _end_of_sockets(
+    event: gateway.AcceptedSocketsClosed | gateway.SocketsRebound | gateway.SocketsDropped,
+) -> tuple[str, str]:
+    match event:
+        case gateway.AcceptedSocketsClosed(objects=objects):
+            shown = ", ".join(f"{count} of {named(kind, name)}" for kind, name, count in objects[:OBJECTS_NAMED_MAX])
+            more = f" and {len(objects) - OBJECTS_NAMED_MAX} more objects" if len(objects) > OBJECTS_NAMED_MAX else ""
+            total = sum(count for *_, count in objects)
+            return "yellow", f"closed with 1012: {_accepted(total)} ({shown}{more}); dev --keep-accepted keeps them"
+        case gateway.SocketsRebound(rebound=rebound, closed=0):
+            return "green", f"{_accepted(rebound)} {_were(rebound)} rebound to the new code"
+        case gateway.SocketsRebound(rebound=rebound, closed=closed):
+            return "yellow", (
+                f"{_accepted(rebound)} {_were(rebound)} rebound to the new code, "
+                f"{closed} {_were(closed)} not taken by it and closed with 1012"
+            )
+        case gateway.SocketsDropped(sockets=sockets, messages=messages):
+            lost = f", and {messages} of their messages with them" if messages else ""
+            return "yellow", f"--drop-sockets: {sockets} {'socket' if sockets == 1 else 'sockets'} dropped{lost}"
+
+
+def _accepted(count: int) -> str:
+    return f"{count} accepted {'socket' if count == 1 else 'sockets'}"
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
+
+
+def _more(unreported: int) -> str:
+    return f" (and {unreported} more since the last one that was reported)" if unreported else ""
+
+
 def _refusal(reason: str, host: str, origin: str | None) -> str:
     host = printable(host, length_max=NAME_CHARACTERS_MAX)
+    if reason == "token":
+        return "refused a request to /__durable: the token of the running emulator is missing or wrong"
     if reason == "origin":
         where = printable(origin or "", length_max=NAME_CHARACTERS_MAX)
         return f"refused a request from the page {where}: add its host to allowed_hosts in [dev] if you trust it"

@@ -13,7 +13,7 @@ import signal
 import sys
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import typer
 import uvloop
@@ -30,6 +30,9 @@ from durable_cli.interpreter import Interpreter, choose_interpreter
 from durable_cli.project import Project, tell_warnings, warning_text
 from durable_cli.request_log import BackgroundWriter, RequestLog
 
+if TYPE_CHECKING:
+    from durable.gateway.accepted_sockets import OnReload
+
 CLEAR_SCREEN: Final = "\x1b[2J\x1b[3J\x1b[H"
 """Erase what is seen, erase what was scrolled away, go to the first line (ECMA-48, xterm)."""
 
@@ -39,6 +42,7 @@ class Options:
     """What was typed after `durable dev` that is not a setting of the configuration."""
 
     reload: bool = True
+    sockets_on_reload: OnReload = "keep"
     python: str | None = None
     json: bool = False
     quiet: bool = False
@@ -79,6 +83,7 @@ class _Run:
             python=interpreter.path,
             reread=project.read_again,
             watch=options.reload,
+            on_reload=options.sockets_on_reload,
             on_event=self._on_event,
         )
         self._stop = asyncio.Event()

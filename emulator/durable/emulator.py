@@ -40,11 +40,13 @@ from durable.supervisor.events import RestartNeeded
 from durable.supervisor.preparation import Preparation
 from durable.supervisor.process import HostProcess
 from durable.supervisor.program import Program
+from durable.supervisor.repeated_failures import RepeatedFailures
 from durable.supervisor.run_file import RunFile
 from durable.supervisor.supervisor import Supervisor
 from durable.wire.messages import ErrorReport, Log, NamespaceInfo
 
 if TYPE_CHECKING:
+    from durable.gateway.accepted_sockets import OnReload
     from durable.gateway.server import GatewayServer
     from durable.gateway.websockets import ClientSockets
 
@@ -85,13 +87,13 @@ class Emulator:
         on_event: Callable[[Event], None] | None = None,
         reread: Callable[[], Config] | None = None,
         watch: bool = True,
+        on_reload: OnReload = "keep",
         what: str = "durable dev",
     ) -> None:
         """`state` is `.durable/state`; `python` runs user code, and is ours when it is not given.
 
-        `reread` reads the configuration again after an edit, with all that the command line laid over it; without it
-        the file is read with the variables `overrides`. `watch` False does not reload on save. `what` is told to
-        whoever finds the state in use.
+        `reread` reads the configuration anew, with what was typed laid over it; else the file is read with `overrides`.
+        `watch` False does not reload on save; `on_reload` is for WebSockets; `what` is told to who finds it all in use.
         """
         self.config = config
         self.url = ""
@@ -103,8 +105,9 @@ class Emulator:
         self._run_file = RunFile(state.parent / "run" / "emulator.json")
         self._python = python or sys.executable
         self._reread = reread or (lambda: _read_again(config, overrides or {}))
-        self._on_event = on_event or _nobody_listens
+        self._on_event = RepeatedFailures(on_event or _nobody_listens)
         self._watch = watch
+        self._on_reload: OnReload = on_reload
         self._what = what
         self._clock = SystemClock()
         self._ending = AsyncExitStack()
@@ -126,6 +129,7 @@ class Emulator:
         raise_descriptor_limit()
         lock = StateLock.acquire(self._state, what=self._what)
         self._ending.callback(lock.release)
+        self._ending.callback(self._on_event.close)
         self._lock_fd = lock.fd
         self._ending.callback(self._kill_spawned)
         for _ in range(self.config.dev.hosts):
@@ -294,7 +298,7 @@ class Emulator:
 
         dev = self.config.dev
         self._sockets = ClientSockets(
-            self.router, on_event=self._on_event, class_name=self._class_name, clock=self._clock
+            self.router, self._on_reload, on_event=self._on_event, class_name=self._class_name, clock=self._clock
         )
         links, self._links = self._links or [], None
         for link in links:
@@ -310,7 +314,7 @@ class Emulator:
         )
         front = HttpFront(
             self.router,
-            Access(dev.allowed_hosts),
+            Access(dev.allowed_hosts if dev.ip in _LOOPBACK_FOR else (*dev.allowed_hosts, dev.ip)),
             connect_socket=self._sockets.connect,
             admin=admin.handle,
             on_event=self._on_event,
@@ -324,6 +328,7 @@ class Emulator:
     async def _close(self) -> None:
         """End what faces clients: no new connections, then the hosts, then who is still connected."""
         refusing = asyncio.ensure_future(self._server.stop())
+        self._sockets.stop()
         await self._alarms.stop()
         await self.supervisor.stop()
         self.router.refuse(_STOPPING)

@@ -20,8 +20,11 @@ CRITICAL_SECTION_DEPTH_MAX: Final = 64
 """Nesting of critical sections (platform)."""
 COMMIT_SECONDS_MAX: Final = 30.0
 """How long the disk may take to make a commit durable before the objects that wait for it are reset (platform)."""
-MAILBOX_EVENTS_MAX: Final = 10_000
-"""Events waiting for one actor before new ones are answered 503 `overloaded` (ours)."""
+MAILBOX_EVENTS_MAX: Final = 1000
+"""Events waiting for one actor before new requests and calls are answered 503 `overloaded` (ours)."""
+RUNNING_EVENTS_MAX: Final = 10_000
+"""The same for events that run, or wait for something themselves. Messages of web sockets and alarms count but are
+never turned away: they have bounds of their own, in the gateway (ours)."""
 ALARM_RETRIES_MAX: Final = 6
 """Counted retries of a failing alarm handler: seven runs in all (platform)."""
 ALARM_RETRY_SECONDS: Final = 2.0
@@ -40,6 +43,24 @@ ALARMS_WAITING_MAX: Final = 10_000
 """Alarms in the scheduler's memory; the nearest stay, the others are read again from the index (ours)."""
 IDLE_SECONDS: Final = 10.0
 """Quiet time after which an actor that nothing pins is evicted (platform)."""
+PIN_SECONDS_MAX: Final = 15 * 60.0
+"""How long one timer, one wait of a task or one outgoing socket may keep an actor in memory (platform)."""
+PINS_TOLD_MAX: Final = 20
+"""Tasks and timers that are told one by one when somebody asks what pins an actor; the others are counted (ours)."""
+EVICT_SECONDS_MAX: Final = 1.0
+"""How long an eviction that was asked for waits for a commit or a look at the object's file to end (ours)."""
+CONSTRUCTION_SECONDS_FIRST: Final = 0.1
+"""How long an actor whose construction failed is not constructed again; doubles with each failure (ours)."""
+CONSTRUCTION_SECONDS_MAX: Final = 5.0
+"""The pause between constructions of a failing actor stops doubling here (ours)."""
+CONSTRUCTION_FORGIVEN_SECONDS: Final = 10.0
+"""A failing actor that nobody asked for this long after its pause begins with the first pause again (ours)."""
+CONSTRUCTIONS_FAILED_MAX: Final = 10_000
+"""Failed constructions that one host remembers; the oldest are forgotten, and their actors tried at once (ours)."""
+FAILURES_TOLD_MAX: Final = 256
+"""Distinct failures of constructors whose stacks were shown and are only counted from then on (ours)."""
+FAILURES_TOLD_SECONDS: Final = 1.0
+"""Between two lines that count a failure that goes on; doubles to a minute, and a minute's silence ends it (ours)."""
 
 # --- the wire -------------------------------------------------------------------------------------------------
 FRAME_BYTES_MAX: Final = 64 * MIB
@@ -86,10 +107,42 @@ SOCKET_EVENT_TIMEOUT_MS_MAX: Final = 604_800_000
 """Longest time limit that an object may set for its WebSocket events: seven days (platform)."""
 SOCKET_CLOSE_REASON_BYTES_MAX: Final = 123
 """UTF-8 bytes of the reason in a close frame (platform: RFC 6455, 5.5)."""
+SOCKET_FRAGMENTS_MAX: Final = 131_072
+"""Frames of one received message; beyond it the socket is closed with 1008. A message of 4 MiB in frames of 64 bytes,
+which the Autobahn suite sends, has half as many (ours)."""
+SOCKET_EMPTY_FRAGMENTS_MAX: Final = 1024
+"""Empty ones among them: they cost work and carry nothing (ours)."""
+SOCKET_CONTROL_FRAMES_MAX: Final = 1000
+"""Pings and pongs of one client in `SOCKET_CONTROL_FRAMES_SECONDS`; beyond it the socket is closed with 1008 (ours)."""
+SOCKET_CONTROL_FRAMES_SECONDS: Final = 1.0
+"""The time in which they are counted (ours)."""
+SOCKET_MESSAGE_STALL_SECONDS: Final = 60.0
+"""How long a client may send nothing of a message that it has begun; then the socket is closed with 1008. A socket
+between two messages may be quiet for ever (ours)."""
+SOCKET_UNREAD_BYTES_MAX: Final = 64 * KIB
+"""Bytes kept of a client whose events pile up before its connection is not read any more (ours)."""
+SOCKET_KEEPALIVE_SECONDS: Final = 60
+"""Quiet time after which TCP asks whether the client's machine is still there; Linux would wait two hours (ours)."""
+SOCKET_KEEPALIVE_AGAIN_SECONDS: Final = 10
+"""Pause before TCP asks again (ours)."""
+SOCKET_KEEPALIVE_PROBES: Final = 3
+"""Unanswered questions after which the client is gone (ours)."""
 SOCKET_EVENTS_WAITING_MAX: Final = 1024
 """Events of one client socket waiting for its actor before the gateway stops reading that socket (ours)."""
+WORKER_SOCKETS_MAX: Final = 32_768
+"""Sockets that the workers of one host hold, or have passed on from the outside; one more is refused (ours)."""
+OUTGOING_SOCKETS_MAX: Final = 4096
+"""Sockets to servers outside that one host has open; one more is refused (ours)."""
+SOCKET_JOINED_EVENTS_MAX: Final = 16_384
+"""Messages waiting for one end of a pair whose other end is user code, too, which cannot be stopped like a client's
+connection; beyond it, or beyond `SOCKET_SEND_BURST_BYTES_MAX` of them, both ends hear 1013 (ours)."""
 SOCKET_SEND_BUFFER_BYTES_MAX: Final = 4 * MIB
 """Bytes the gateway keeps for one client that does not read; beyond it the socket is closed with 1013 (ours)."""
+SOCKET_SEND_UNTAKEN_BYTES_MAX: Final = 8 * MIB
+"""Bytes kept for a client that has taken nothing since `SOCKET_SEND_BUFFER_BYTES_MAX` were waiting, and one more for
+each that it has; beyond it 1013 at once. One message may be larger (ours)."""
+SOCKET_HELD_BYTES_MAX: Final = 64 * KIB
+"""Bytes for one client that wait for the end of a loop turn, to be written together (ours)."""
 SOCKET_SEND_BURST_BYTES_MAX: Final = 64 * MIB
 """Bytes kept for a client that does read, but slower than its actor sends; beyond it 1013 at once (ours)."""
 SOCKET_STALL_SECONDS: Final = 2.0
@@ -102,8 +155,14 @@ SOCKET_CONNECT_SECONDS_MAX: Final = 60.0
 """Time between accepting a socket and handing its client end over, in either order (ours)."""
 SOCKET_CLOSE_SECONDS_MAX: Final = 10.0
 """How long a closing socket waits for its client's close frame, or to get its own out (ours)."""
+SOCKET_VIOLATION_SECONDS_MAX: Final = 1.0
+"""How long the close frame for a client that broke the protocol waits for answers to what it said before (ours)."""
 SOCKET_CLOSE_ANSWER_SECONDS_MAX: Final = 60.0
 """How long a client that said close waits for its actor's answer before the connection is dropped (ours)."""
+REBIND_REQUEST_BYTES_MAX: Final = 64 * KIB
+"""URL and headers of an upgrade, kept to ask the new code again; a socket with more is closed instead (ours)."""
+REBINDS_AT_ONCE_MAX: Final = 32
+"""Sockets for which the new code is asked at the same time; the others wait their turn (ours)."""
 
 # --- memory ---------------------------------------------------------------------------------------------------
 GC_YOUNG_OBJECTS: Final = 10_000
@@ -114,16 +173,30 @@ GC_EVICTED_ACTORS: Final = 512
 have lived for too long to be found with the young. More when more are alive, so that each costs the same (ours)."""
 
 # --- HTTP -----------------------------------------------------------------------------------------------------
+HTTP_URL_BYTES_MAX: Final = 16 * KIB
+"""The URL of a request (platform)."""
 HTTP_HEADER_BYTES_MAX: Final = 64 * KIB
 """One header of a request (ours)."""
+HTTP_HEADERS_MAX: Final = 128
+"""Header fields of one request (ours)."""
+HTTP_HEAD_BYTES_MAX: Final = 128 * KIB
+"""All header fields of a request, or of a response, together (platform)."""
+HTTP_HEAD_SECONDS_MAX: Final = 30.0
+"""How long a client may take from the first byte of a request to the end of its headers (ours)."""
 CONNECT_SECONDS_MAX: Final = 30.0
 """How long `fetch` may take to connect to a server outside (ours)."""
 HTTP_BODY_BYTES_MAX: Final = 100 * MIB
 """Request body (platform, free and pro plans)."""
 BODY_STALL_SECONDS_MAX: Final = 60.0
 """How long a client may send nothing of a body it announced, or take nothing of a response (ours)."""
+BODY_LINGER_SECONDS: Final = 10.0
+"""How long the rest of a body that was refused is read and thrown away, so that the answer arrives (ours)."""
 KEEP_ALIVE_SECONDS: Final = 75.0
-"""Quiet time after which a connection without a request is closed; also the time headers may take (ours)."""
+"""Quiet time after which a connection without a request is closed (ours)."""
+REFUSAL_REPORT_SECONDS: Final = 1.0
+"""Of requests refused for one reason, the terminal is told of one in this time, and how many more there were (ours)."""
+REFUSAL_REPORT_CHARACTERS_MAX: Final = 160
+"""Characters of a client's own words in such a report (ours)."""
 HELD_REQUESTS_MAX: Final = 10_000
 """Requests that wait while hosts are replaced; more are answered 503 (ours)."""
 HOLD_SECONDS_MAX: Final = 30.0
@@ -267,5 +340,7 @@ OPEN_FILE_WAIT_SECONDS: Final = 1.0
 reach: who holds the files may be waiting for them (ours)."""
 DESCRIPTORS_MAX: Final = 1 << 20
 """Soft limit that we ask for where the hard one is higher or missing (ours)."""
+SYNCED_LOGS_MAX: Final = 10_000
+"""Sleeping objects of which a host remembers that their logs are on the disk; others sync them at their wake (ours)."""
 INSPECT_STEPS: Final = 10_000
 """SQLite instructions between two looks at the time limit of a tool's query; about a tenth of a millisecond (ours)."""

@@ -106,7 +106,7 @@ class InProcess:
     def close_idle_files(self) -> None:
         """Evict what nothing pins, and close the files that nobody needs."""
         for actor in self.host.registry.actors:
-            if not actor.pins():
+            if not actor.is_pinned:
                 actor.evict()
         self.host.registry.sweep()
 

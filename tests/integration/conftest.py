@@ -14,6 +14,7 @@ from durable import values
 from durable.actor.failure import raise_from_report
 from durable.clock import Clock, SystemClock
 from durable.host.host import Host
+from durable.host.outgoing import close_client
 from durable.sdk.ids import id_from_name
 from durable.storage.layout import StateLayout
 from durable.storage.sync_pool import Disk
@@ -210,6 +211,8 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
     yield gateway
     if hasattr(gateway, "channel") and not gateway.channel.closed:
         await gateway.stop()
+    # The client belongs to the loop of its test.
+    await close_client()
     sys.path[:], sys.meta_path[:] = path, finders
     for name in set(sys.modules) - modules:
         if name == "main":

@@ -14,6 +14,7 @@ import aiohttp
 
 from durable import config
 from durable.emulator import Emulator
+from durable.gateway.accepted_sockets import OnReload
 from durable.gateway.events import Event
 from tests.settings import settings
 
@@ -61,13 +62,22 @@ E = TypeVar("E", bound=Event)
 class Running:
     """One emulator, what it reported, and a client."""
 
-    def __init__(self, root: Path, *, hosts: int = 1, python: str | None = None, watch: bool = True) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        hosts: int = 1,
+        python: str | None = None,
+        watch: bool = True,
+        on_reload: OnReload = "keep",
+    ) -> None:
         self.root = root
         self.main = root / "main.py"
         self.events: list[Event] = []
         self.hosts = hosts
         self._python = python
         self._watch = watch
+        self._on_reload: OnReload = on_reload
         self._news = asyncio.Event()
         self.emulator: Emulator
         self.client: aiohttp.ClientSession
@@ -84,6 +94,7 @@ class Running:
             python=self._python,
             on_event=self._tell,
             watch=self._watch,
+            on_reload=self._on_reload,
         )
 
     def _tell(self, event: Event) -> None:
@@ -143,9 +154,10 @@ async def running(
     hosts: int = 1,
     python: str | None = None,
     watch: bool = True,
+    on_reload: OnReload = "keep",
 ) -> AsyncIterator[Running]:
     """Start it; at the end stop it and make sure that no process is left."""
-    run = Running(root, hosts=hosts, python=python, watch=watch)
+    run = Running(root, hosts=hosts, python=python, watch=watch, on_reload=on_reload)
     run.write(program, settings)
     run.emulator = run.make()
     before = children()

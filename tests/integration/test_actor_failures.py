@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from durable.actor.failure import RemoteError
+from durable.clock import ManualClock
 from durable.errors import ActorError, ActorResetError, DurableError
+from durable.limits import CONSTRUCTION_SECONDS_FIRST
 from durable.wire import messages as wire
 
 PROGRAM = """
@@ -245,11 +247,13 @@ async def test_an_epoch_that_failed_names_objects_whose_activation_is_over(gatew
     assert await gateway.call("record", "fresh") == ["fresh"]
 
 
-async def test_a_constructor_that_failed_runs_again_for_the_next_event(gateway: Any) -> None:
-    await gateway.start(PROGRAM)
+async def test_a_constructor_that_failed_runs_again_after_a_pause(gateway: Any) -> None:
+    clock = ManualClock()
+    await gateway.start(PROGRAM, clock=clock)
     failed = await gateway.send_call("record", 1, name="fails once")
     assert (failed.error.type, failed.error.message) == ("SystemExit", "not yet")
     assert "durable_object_reset" in failed.error.flags
+    clock.advance(CONSTRUCTION_SECONDS_FIRST)
     assert await gateway.call("record", 2, name="fails once") == [2]
 
 

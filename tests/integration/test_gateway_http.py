@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import socket
@@ -13,148 +12,16 @@ import sys
 import pytest
 
 from durable.errors import UserInputError
-from durable.gateway import uploads
-from durable.gateway.access import Access
 from durable.gateway.events import BoundBeyondLoopback, Event, MalformedRequest, RequestServed
-from durable.gateway.http import HttpFront
-from durable.gateway.link import HostLink
-from durable.gateway.relay import Relay
-from durable.gateway.router import Router
 from durable.gateway.server import GatewayServer
-from durable.limits import BODY_CHUNK_BYTES, BODY_WINDOW_BYTES, MIB
-from durable.wire.channel import Channel, channel_pair
-from durable.wire.messages import (
-    BodyChunk,
-    BodyCredit,
-    BodyEnd,
-    Cancel,
-    FromGateway,
-    HttpReply,
-    HttpRequest,
-)
-
-
-class EchoHost:
-    """Answers by path: /hello, /echo (streams the request's body back), /count (its size), /endless, /never."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.cancelled: list[int] = []
-        self.seen: list[HttpRequest] = []
-        self.sent_bytes = 0
-        self._echoes: dict[int, int] = {}
-        self._counts: dict[int, tuple[int, int]] = {}
-        self._stream = 0
-        self._refused: set[int] = set()
-        self._credit: dict[int, int] = {}
-        self.channel = Channel(sock, FromGateway, on_messages=self._hear, on_closed=lambda _error: None)
-
-    def _hear(self, messages):
-        for message in messages:
-            getattr(self, "on_" + type(message).__name__)(message)
-
-    def on_HttpRequest(self, message):
-        self.seen.append(message)
-        path = message.url.split("/", 3)[3].partition("?")[0]
-        if path == "hello":
-            self.channel.send(HttpReply(message.id, 0, 200, "", [("Content-Type", "text/plain")], b"hello"))
-        elif path == "echo":
-            if not message.stream:
-                self.channel.send(HttpReply(message.id, 0, 200, "", [], message.body))
-                return
-            self._stream += 1
-            self._echoes[message.stream] = self._stream
-            self.channel.send(HttpReply(message.id, 0, 200, "", [], stream=self._stream))
-        elif path == "count":
-            self._counts[message.stream] = (message.id, 0)
-        elif path == "endless":
-            self._stream += 1
-            self._credit[self._stream] = BODY_WINDOW_BYTES
-            self.channel.send(HttpReply(message.id, 0, 200, "", [], stream=self._stream))
-            self._pour(self._stream)
-
-    def _pour(self, stream):
-        while self._credit[stream] >= BODY_CHUNK_BYTES and stream not in self._refused:
-            self._credit[stream] -= BODY_CHUNK_BYTES
-            self.sent_bytes += BODY_CHUNK_BYTES
-            self.channel.send(BodyChunk(stream, b"x" * BODY_CHUNK_BYTES))
-
-    def on_BodyChunk(self, message):
-        if message.stream in self._echoes:
-            self.channel.send(BodyChunk(self._echoes[message.stream], message.data))
-        elif message.stream in self._counts:
-            request, size = self._counts[message.stream]
-            self._counts[message.stream] = (request, size + len(message.data))
-        self.channel.send(BodyCredit(message.stream, len(message.data)))
-
-    def on_BodyEnd(self, message):
-        if message.stream in self._echoes:
-            self.channel.send(BodyEnd(self._echoes.pop(message.stream), message.error))
-        elif message.stream in self._counts:
-            request, size = self._counts.pop(message.stream)
-            self.channel.send(HttpReply(request, 0, 200, "", [], str(size).encode()))
-
-    def on_BodyCredit(self, message):
-        if message.size == 0:
-            self._refused.add(message.stream)
-        elif message.stream in self._credit:
-            self._credit[message.stream] += message.size
-            self._pour(message.stream)
-
-    def on_Cancel(self, message: Cancel):
-        self.cancelled.append(message.id)
-
-
-class Running:
-    """A gateway with one host; `url` is where it listens."""
-
-    def __init__(self):
-        self.events: list[Event] = []
-        ours, theirs = channel_pair()
-        self.host = EchoHost(theirs)
-        self.link = HostLink(ours, 1, 0, on_event=self.events.append)
-        self.router = Router(1)
-        self.router.attach([self.link])
-        Relay(self.router, self.events.append).serve(self.link)
-
-        async def unexpected(*_arguments):
-            raise AssertionError("no test here opens a socket or asks the admin")
-
-        front = HttpFront(
-            self.router,
-            Access(),
-            connect_socket=unexpected,
-            admin=unexpected,
-            on_event=self.events.append,
-            class_names={},
-        )
-        self.server = GatewayServer(front, "127.0.0.1", 0, on_event=self.events.append, shutdown_seconds=1.0)
-        self.port = 0
-        self.url = ""
-        self._clients = []
-
-    async def start(self):
-        self.port = await self.server.start()
-        self.url = f"http://127.0.0.1:{self.port}"
-        return self
-
-    async def stop(self):
-        for writer in self._clients:
-            writer.transport.abort()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
-        await self.server.stop()
-        self.host.channel.close()
-        self.link.lost()
-
-    async def connect(self):
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        self._clients.append(writer)
-        return reader, writer
+from durable.limits import MIB
+from durable.wire.messages import HttpReply
+from tests.integration.scripted_gateway import ScriptedGateway, wait_until
 
 
 @pytest.fixture
 async def running():
-    gateway = await Running().start()
+    gateway = await ScriptedGateway().start()
     yield gateway
     await gateway.stop()
 
@@ -170,12 +37,6 @@ async def curl(*arguments: str) -> bytes:
     output, errors = await process.communicate()
     assert process.returncode == 0, errors.decode()
     return output
-
-
-async def wait_until(condition):
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 async def test_curl_gets_an_answer(running):
@@ -274,38 +135,8 @@ async def test_malformed_requests_are_refused_and_reported_in_one_line(running, 
     assert caplog.records == []
 
 
-SMUGGLING = [
-    b"GET /hello HTTP/1.1\r\nHost: a\r\nHost: 127.0.0.1\r\n\r\n",
-    b"POST /hello HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
-    b"POST /hello HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET",
-    b"POST /hello HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
-    b"POST /hello HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
-    b"POST /hello HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: +5\r\n\r\nhello",
-    b"POST /hello HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: -1\r\n\r\n",
-    b"GET /hello HTTP/1.1\r\nHost: 127.0.0.1\r\nX: a\rb\r\n\r\n",
-    b"GET /hello HTTP/1.1\r\nHost: 127.0.0.1\r\n folded: x\r\n\r\n",
-    b"GET /hello HTTP/1.1\r\n\r\n",
-    b"GET http://evil.example/hello HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
-    b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
-    b"GET /hello HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"a" * 70_000 + b"\r\n\r\n",
-]
-
-
-@pytest.mark.parametrize("sent", SMUGGLING, ids=range(len(SMUGGLING)))
-async def test_ambiguous_requests_are_refused_and_reach_no_host(running, sent):
-    reader, writer = await running.connect()
-    writer.write(sent)
-
-    head = await asyncio.wait_for(reader.readuntil(b"\r\n"), 10)
-
-    assert head.split()[1] in (b"400", b"403")
-    assert running.host.seen == []
-    writer.close()
-
-
-async def test_a_bad_chunk_ends_the_body_and_the_connection(running, monkeypatch):
-    # aiohttp's parser in C leaves the reader of a body waiting when a chunk is broken; the stall bound ends it.
-    monkeypatch.setattr(uploads, "BODY_STALL_SECONDS_MAX", 0.2)
+async def test_a_bad_chunk_ends_the_body_and_the_connection_at_once(running):
+    # aiohttp's parser in C tells nobody who reads the body; waiting for the bound of a slow one would hang the test.
     reader, writer = await running.connect()
     writer.write(b"POST /count HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
     await wait_until(lambda: running.host.seen)
@@ -313,7 +144,7 @@ async def test_a_bad_chunk_ends_the_body_and_the_connection(running, monkeypatch
     writer.write(b"zz\r\nGET /hello HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
 
     answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
-    assert answer.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 408 "))
+    assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"Connection: close\r\n" in answer
     assert [request.url.rpartition("/")[2] for request in running.host.seen] == ["count"]
     writer.close()

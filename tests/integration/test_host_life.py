@@ -155,7 +155,8 @@ async def test_an_evict_message_says_whether_there_was_something_to_evict(gatewa
     await start(gateway)
     await gateway.call("note", "x")
     answers = [await gateway.ask(lambda number: wire.Evict(number, gateway.key())) for _ in range(2)]
-    assert [values.decode(answer.payload) for answer in answers] == [True, False]
+    found = [values.decode(answer.payload) for answer in answers]
+    assert [(answer["evicted"], answer["state"]) for answer in found] == [(True, "inactive"), (False, "inactive")]
 
 
 # --- drain --------------------------------------------------------------------------------------------------------

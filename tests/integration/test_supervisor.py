@@ -65,6 +65,7 @@ async def test_a_second_emulator_on_the_same_state_is_told_who_has_it(tmp_path: 
 
 async def test_a_start_that_fails_leaves_no_process_and_no_lock(tmp_path: Path):
     async with running(tmp_path) as run:
+        await run.watching()
         port = int(run.emulator.url.rpartition(":")[2])
         other = tmp_path / "other"
         other.mkdir()

@@ -48,6 +48,16 @@ def dev(
         typer.Option("--var", metavar="K=V", show_default=False, help="Set a variable of env to a text; repeatable."),
     ] = None,
     no_reload: Annotated[bool, typer.Option("--no-reload", help="Do not watch the project's files.")] = False,
+    drop_sockets: Annotated[
+        bool,
+        typer.Option("--drop-sockets", help="A reload ends every WebSocket, as a deployment does in production."),
+    ] = False,
+    keep_accepted: Annotated[
+        bool,
+        typer.Option(
+            "--keep-accepted", help="A reload keeps accept()ed WebSockets, too, and has the new code accept them again."
+        ),
+    ] = False,
     log_format: Annotated[
         LogFormat,
         typer.Option(
@@ -77,6 +87,8 @@ def dev(
 
         if quiet and verbose:
             raise UserInputError("--quiet and --verbose exclude each other", fix="leave one of them out")
+        if drop_sockets and keep_accepted:
+            raise UserInputError("--drop-sockets and --keep-accepted exclude each other", fix="leave one of them out")
         project = load_project(
             config,
             env,
@@ -85,7 +97,12 @@ def dev(
             settings=TypedSettings(ip, port, hosts),
         )
         options = Options(
-            reload=not no_reload, python=python, json=log_format is LogFormat.json, quiet=quiet, verbose=verbose
+            reload=not no_reload,
+            sockets_on_reload="drop" if drop_sockets else "rebind" if keep_accepted else "keep",
+            python=python,
+            json=log_format is LogFormat.json,
+            quiet=quiet,
+            verbose=verbose,
         )
         serve(project, options)
 

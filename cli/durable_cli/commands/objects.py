@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +10,13 @@ from durable_cli.options import ConfigOption, EnvironmentOption, JsonOption, Per
 
 if TYPE_CHECKING:
     from durable_cli.objects import Target
+
+NameArgument = Annotated[str | None, typer.Argument(metavar="NAME", show_default=False, help="The object's name.")]
+ClassArgument = Annotated[str, typer.Argument(metavar="CLASS", help="A class name or a binding name.")]
+IdentityOption = Annotated[
+    str | None,
+    typer.Option("--id", metavar="HEX", show_default=False, help="The object's 64 hex digits, instead of NAME."),
+]
 
 app = typer.Typer(help="Work on whole objects.", rich_markup_mode=None, no_args_is_help=True)
 
@@ -20,9 +27,71 @@ def objects() -> None:
 
 
 @app.command()
+def show(
+    class_word: ClassArgument,
+    name: NameArgument = None,
+    identity: IdentityOption = None,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+    env: EnvironmentOption = None,
+    persist_to: PersistOption = None,
+) -> None:
+    """Show what is known of an object, and what keeps it in memory.
+
+    Works with the emulator running and stopped, and wakes nobody. Put -- before names that begin with a dash.
+    """
+    import json as encoder
+
+    from durable_cli import console
+    from durable_cli.project import load_project, tell_warnings
+    from durable_cli.showing import show as look
+
+    target = _target(class_word, name, identity, "durable objects show CLASS NAME")
+    project = load_project(config, env, persist_to)
+    tell_warnings(project)
+    answer = look(project, target)
+    console.put_data(encoder.dumps(answer) if json else _shown_text(answer))
+
+
+@app.command()
+def evict(
+    class_word: ClassArgument,
+    name: NameArgument = None,
+    identity: IdentityOption = None,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+    env: EnvironmentOption = None,
+    persist_to: PersistOption = None,
+) -> None:
+    """Have an object leave memory now, as it does after idle_seconds without events.
+
+    For a running emulator. Nothing of your code runs for it, and hibernatable web sockets stay connected; what pins the
+    object is told instead. Put -- before names that begin with a dash.
+    """
+    import json as encoder
+
+    from durable_cli import console
+    from durable_cli.project import load_project, tell_warnings
+    from durable_cli.showing import evict as let_go
+
+    target = _target(class_word, name, identity, "durable objects evict CLASS NAME")
+    project = load_project(config, env, persist_to)
+    tell_warnings(project)
+    answer = let_go(project, target)
+    if json:
+        console.put_data(encoder.dumps(answer))
+    elif answer["evicted"]:
+        sockets = answer["sockets"]
+        stay = "1 web socket stays" if sockets == 1 else f"{sockets} web sockets stay"
+        console.say(f"{target} has left memory" + (f"; {stay} connected" if sockets else ""))
+    else:
+        console.say(f"{target} was not in memory: it is {answer['state']}")
+
+
+@app.command()
 def restore(
-    class_word: Annotated[str, typer.Argument(metavar="CLASS", help="A class name or a binding name.")],
-    name: Annotated[str | None, typer.Argument(metavar="NAME", show_default=False, help="The object's name.")] = None,
+    class_word: ClassArgument,
+    name: NameArgument = None,
     at: Annotated[
         str | None,
         typer.Option(
@@ -31,10 +100,7 @@ def restore(
             " Without it: what can be restored.",
         ),
     ] = None,
-    identity: Annotated[
-        str | None,
-        typer.Option("--id", metavar="HEX", show_default=False, help="The object's 64 hex digits, instead of NAME."),
-    ] = None,
+    identity: IdentityOption = None,
     json: JsonOption = False,
     config: ConfigOption = None,
     env: EnvironmentOption = None,
@@ -52,7 +118,7 @@ def restore(
     from durable_cli.project import load_project, tell_warnings
     from durable_cli.restoring import restore as bring_back
 
-    target = _target(class_word, name, identity)
+    target = _target(class_word, name, identity, "durable objects restore CLASS NAME --at TIME")
     moment = parse_at(at) if at is not None else None
     project = load_project(config, env, persist_to)
     tell_warnings(project)
@@ -65,16 +131,54 @@ def restore(
         console.say(_restored_text(answer, target))
 
 
-def _target(class_word: str, name: str | None, identity: str | None) -> Target:
+def _target(class_word: str, name: str | None, identity: str | None, usage: str) -> Target:
     from durable.errors import UserInputError
     from durable_cli.objects import Target
 
-    usage = "durable objects restore CLASS NAME --at TIME"
     if name is None and identity is None:
         raise UserInputError("which object? Its NAME is missing", fix=f"{usage}, or --id HEX instead of NAME")
     if name is not None and identity is not None:
         raise UserInputError("an object is named by either NAME or --id", fix=usage)
     return Target(class_word, name=name, id=identity)
+
+
+_STATES = {
+    "active": "active: events are running",
+    "pinned": "in memory, and pinned",
+    "hibernated": "hibernated: not in memory, its web sockets are connected",
+    "inactive": "not in memory",
+    "stopped": "not in memory: no emulator runs",
+}
+
+
+def _shown_text(answer: dict[str, Any]) -> str:
+    from durable_cli.console import printable
+    from durable_cli.moments import shown_moment
+
+    rows = [("class", answer["class"]), ("name", answer["name"] or "-"), ("id", answer["id"])]
+    if answer["created_ms"] is not None:
+        rows.append(("created", shown_moment(answer["created_ms"])))
+    if answer["alarm_ms"] is not None:
+        rows.append(("alarm", shown_moment(answer["alarm_ms"])))
+    rows.append(("state", _state_text(answer)))
+    rows += [("pinned by" if at == 0 else "", pin["text"]) for at, pin in enumerate(answer["pins"])]
+    if answer["sockets"]:
+        rows.append(("sockets", f"{answer['sockets']}, {answer['hibernatable_sockets']} hibernatable"))
+    return "\n".join(printable(f"{label:<11}{value}") for label, value in rows)
+
+
+def _state_text(answer: dict[str, Any]) -> str:
+    if answer["state"] == "failing":
+        failure = answer["failure"]
+        again = (
+            f"not tried again for {failure['seconds']:.1f} s" if failure["seconds"] else "the next event tries again"
+        )
+        times = f"{failure['times']} time{'s' * (failure['times'] != 1)}"
+        return f"cannot be constructed ({times}, {again}): {failure['type']}: {failure['message']}"
+    if answer["state"] == "idle":
+        left = max(0.0, answer["evicted_after"] - answer["idle_seconds"])
+        return f"in memory, idle for {answer['idle_seconds']:.0f} s; evicted in {left:.0f} s"
+    return _STATES[answer["state"]]
 
 
 def _reach_text(answer: dict[str, object]) -> str:

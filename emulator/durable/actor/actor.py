@@ -8,7 +8,7 @@ import contextvars
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from threading import get_ident
-from typing import Any
+from typing import Any, Protocol
 
 from durable import values
 from durable.actor.engine import Engine
@@ -16,15 +16,18 @@ from durable.actor.events import CallEvent, Event
 from durable.actor.handlers import find_method, is_awaitable, is_plain
 from durable.actor.input_gate import CriticalSection
 from durable.actor.output_gate import OutputGate
+from durable.actor.pins import Pin, Waits, is_pinned, pins_of
+from durable.actor.sockets import drop_sockets, hang_up_unanswered, leave_sockets
 from durable.actor.state import ActorState, accept_socket
+from durable.actor.timers import ActorTimer
 from durable.actor.turn import TurnDriver, actor_variable, section_variable
 from durable.errors import ActorError, ActorResetError, DurableObjectAbort, OverloadedError
-from durable.limits import MAILBOX_EVENTS_MAX
+from durable.limits import MAILBOX_EVENTS_MAX, RUNNING_EVENTS_MAX
 from durable.sdk.aliases import find_handler
 from durable.sdk.runtime import runtime_variable
 from durable.sdk.websocket import WebSocket
 from durable.storage.actor_store import ActorStore
-from durable.wire.messages import ActorKey, SetAutoResponse, SocketClose
+from durable.wire.messages import ActorKey, ErrorReport
 
 _CALLS_INSIDE_CALLS_MAX = 16
 """How deep calls may run inside one another on the stack before the next one gets a task: actors may go in circles."""
@@ -35,13 +38,21 @@ _DELETE_ALL_DELETES_ALARM = "2026-02-24"
 """Compatibility date from which `delete_all` takes the alarm with it (platform flag `delete_all_deletes_alarm`)."""
 
 
+class Connection(Protocol):
+    """A socket to the outside; it ends with the actor."""
+
+    def drop(self) -> None: ...
+
+
 class Activation:
     """What outlives an activation: `reset_by` is why it was reset; None while it lives and when it just went idle."""
 
-    __slots__ = ("reset_by",)
+    __slots__ = ("report", "reset_by")
 
     def __init__(self) -> None:
         self.reset_by: BaseException | None = None
+        self.report: ErrorReport | None = None
+        """What callers are told of a failed construction: the same for all of them, and not for free."""
 
 
 class Actor(OutputGate):
@@ -49,23 +60,31 @@ class Actor(OutputGate):
 
     __slots__ = (
         "_class", "_context", "_env", "_events", "_starting", "_tasks", "_thread", "activation", "alarm_running",
-        "alarm_touched", "has_alarm_handler", "instance", "keeps_alarm_on_delete_all", "last_used",
+        "alarm_touched", "connections", "constructing", "has_alarm_handler", "instance", "keeps_alarm_on_delete_all",
+        "last_used", "timers", "waits",
     )  # fmt: skip
 
     def __init__(self, key: ActorKey, cls: Any, env: Any, engine: Engine, store: ActorStore) -> None:
         super().__init__(key, f"{cls.__name__} {_quoted(key)}", engine, store)
         self.instance: Any = None
+        self.constructing = True
+        """Until the first event is let in; an actor that is reset before has failed to be constructed."""
         self.activation = Activation()
         self.has_alarm_handler = find_handler(cls, "alarm") is not None
         self.keeps_alarm_on_delete_all = engine.compatibility_date < _DELETE_ALL_DELETES_ALARM
         self.last_used = engine.clock.monotonic()
         self.alarm_running = False
         self.alarm_touched = False
+        self.timers: set[ActorTimer] = set()
+        """Those of its code that are not due yet."""
+        self.connections: dict[Connection, tuple[str, float]] = {}
+        """Outgoing sockets that are open: where to, and when by the engine's clock they were opened."""
+        self.waits = Waits()
 
         self._class = cls
         self._env = env
-        self._events: dict[Event, None] = {}
-        """Delivered and not over, in the order of their delivery: a drain gives them back in it."""
+        self._events: dict[Event, float] = {}
+        """Delivered and not over, and when, in the order of their delivery: a drain gives them back in it."""
         self._starting = 0
         """Events whose task exists and has not run yet."""
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -98,6 +117,11 @@ class Actor(OutputGate):
         if self.broken is None:
             self.instance = instance
             self.end_turn()
+            # Before the event that waits, and behind all that the constructor has shut the gate for.
+            self.gate.when_admitted(None, self._constructed)
+
+    def _constructed(self) -> None:
+        self.constructing = self.broken is not None
 
     def reset(self, error: BaseException) -> None:
         """Throw this activation away: its open turn is rolled back, everyone who waits for it gets `error`."""
@@ -105,13 +129,7 @@ class Actor(OutputGate):
             return
         self._break(error)
         self.activation.reset_by = error
-        sockets = self.engine.sockets
-        for record in sockets.of(self.key.id):
-            sockets.forget(record)
-            self.engine.send(SocketClose(record.socket, 1006, "", 0))
-        if sockets.auto_response(self.key.id) is not None:
-            sockets.set_auto_response(self.key.id, None)
-            self.engine.send(SetAutoResponse(self.key, None, None, 0))
+        drop_sockets(self)
         self.engine.actor_gone(self)
         unsaid, self.unsaid = self.unsaid, []
         for event in unsaid:
@@ -127,12 +145,22 @@ class Actor(OutputGate):
             # Nobody is answered: the gateway knows best what to tell who still waits.
             for event in [*self.unsaid, *self._events]:
                 event.settled = True
+            hang_up_unanswered(self)
             self._stop_tasks()
 
     def _break(self, error: BaseException) -> None:
         self.broken = error
         self.give_up()
         self.gate.committing = 0
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Of the user's object and of what would still run its code: nothing keeps it in memory but the user's own."""
+        self.instance = None
+        for timer in list(self.timers):
+            timer.cancel()
+        for connection in list(self.connections):
+            connection.drop()
 
     def _stop_tasks(self) -> None:
         loop = self.engine.loop
@@ -164,6 +192,10 @@ class Actor(OutputGate):
             self.check_usable()
         return self.store
 
+    def failed_in(self, method: str) -> str:
+        """Where an event of this method failed: in the constructor, when that is why there is no actor."""
+        return "__init__" if self.constructing and self.broken is not None else method
+
     @property
     def running_events(self) -> int:
         """Events delivered and not finished; a drain waits for these alone."""
@@ -174,24 +206,32 @@ class Actor(OutputGate):
         """Whether any event or task of it is not over."""
         return bool(self._events or self._tasks)
 
-    def pins(self) -> list[str]:
-        """What keeps the actor in memory, in words; empty when it can be evicted."""
-        found: list[str] = []
-        if self._events:
-            found.append(f"{len(self._events)} running or waiting events")
-        if len(self._tasks) > len(self._events):
-            found.append(f"{len(self._tasks) - len(self._events)} tasks")
-        if self.gate.committing or self.dirty or self.outbox:
-            found.append("an open commit")
-        standing = sum(not record.hibernatable for record in self.engine.sockets.of(self.key.id))
-        if standing:
-            found.append(f"{standing} accept()ed web sockets")
-        return found
+    @property
+    def is_pinned(self) -> bool:
+        """Whether anything keeps it in memory: `pins()` says what."""
+        return is_pinned(self)
+
+    def pins(self) -> list[Pin]:
+        """What keeps the actor in memory; empty when it can be evicted."""
+        return pins_of(self)
+
+    def delivered_events(self) -> list[tuple[Event, float]]:
+        """Those that are not over, and when they came."""
+        return list(self._events.items())
+
+    def loose_tasks(self) -> list[asyncio.Task[Any]]:
+        """Those that belong to no running event."""
+        bound = {event.task for event in self._events}
+        return [task for task in self._tasks if task not in bound]
 
     def evict(self) -> None:
-        """Leave memory; sockets stay. Only for an actor that nothing pins."""
+        """Leave memory; sockets stay, and no code of the user's runs. Only for an actor that nothing pins."""
         self.broken = ActorResetError("this instance was evicted")
-        self.engine.sockets.forget_objects(self.key.id)
+        self._let_go()
+        if self._tasks:
+            # Their windows are over; what they wait for may come much later, or never.
+            self._stop_tasks()
+        leave_sockets(self)
         self.engine.actor_gone(self)
 
     # --- events -----------------------------------------------------------------------------------------------
@@ -200,11 +240,13 @@ class Actor(OutputGate):
         self.last_used = self.engine.clock.monotonic()
         if event.settled:
             return
-        if self.gate.waiting >= MAILBOX_EVENTS_MAX:
+        if event.can_be_turned_away and (
+            self.gate.waiting >= MAILBOX_EVENTS_MAX or len(self._events) >= RUNNING_EVENTS_MAX
+        ):
             event.settled = True
             event.fail(self, OverloadedError("Durable Object is overloaded. Too many requests queued."))
             return
-        self._events[event] = None
+        self._events[event] = self.last_used
         if self.instance is None and self.broken is None:
             self.construct()
         if self.broken is not None:
@@ -233,7 +275,9 @@ class Actor(OutputGate):
     def _start_task(self, event: Event, run: Callable[[Actor], Awaitable[Any]]) -> None:
         self._starting += 1
         task: asyncio.Task[Any] = asyncio.Task(
-            TurnDriver(self._run(event, run), self, None), loop=self.engine.loop, context=self._context.copy()
+            TurnDriver(self._run(event, run), self, None, is_event=True),
+            loop=self.engine.loop,
+            context=self._context.copy(),
         )
         event.task = task
         self._tasks.add(task)
@@ -313,11 +357,16 @@ class Actor(OutputGate):
     def adopt(self, task: asyncio.Task[Any]) -> None:
         """A task of this actor: it pins the actor, and a reset cancels it."""
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._task_over)
 
-    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    def _task_over(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        self.waits.forget(task)
+        self.last_used = self.engine.clock.monotonic()
+
+    def spawn(self, work: Coroutine[Any, Any, Any], name: str | None = None) -> asyncio.Task[Any]:
         """A task of this actor for work that belongs to no single event, such as a streamed body."""
-        return self.engine.loop.create_task(work, context=self.new_context())
+        return self.engine.loop.create_task(work, name=name, context=self.new_context())
 
     def new_context(self, section: CriticalSection | None = None) -> contextvars.Context:
         """What a new task of this actor starts with."""

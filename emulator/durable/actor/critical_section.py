@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from durable.actor.handlers import maybe_await
+from durable.actor.pins import SECTION
 from durable.actor.turn import TurnDriver, section_variable
 from durable.errors import ActorError, ActorResetError
 from durable.limits import CRITICAL_SECTION_DEPTH_MAX, CRITICAL_SECTION_SECONDS
@@ -56,7 +57,7 @@ def _enter(
     loop = actor.engine.loop
     section = actor.gate.enter(parent)
     task: asyncio.Task[Any] = asyncio.Task(
-        TurnDriver(_call(callback), actor, section), loop=loop, context=actor.new_context(section)
+        TurnDriver(_call(callback), actor, section), loop=loop, context=actor.new_context(section), name=SECTION
     )
     actor.adopt(task)
     timer = loop.call_later(CRITICAL_SECTION_SECONDS, _too_long, actor)

@@ -58,6 +58,10 @@ class Engine(Protocol):
         """A failure of user code that no caller waits for."""
         ...
 
+    def own_file(self, file: str) -> str | None:
+        """What the developer calls a file of the project: `rooms/chat.py`; None for a package's file or ours."""
+        ...
+
     def actor_gone(self, actor: Any) -> None:
         """The actor is evicted or broken; its store stays usable for the next activation."""
         ...

@@ -28,6 +28,8 @@ class Event:
 
     __slots__ = ("settled", "started", "task")
     label = "event"
+    can_be_turned_away = False
+    """Whether somebody waits who can be told that the actor is overloaded."""
 
     def __init__(self) -> None:
         self.settled = False
@@ -57,6 +59,7 @@ class CallEvent(Event):
     """An RPC call. The result is copied in the turn that returned it."""
 
     __slots__ = ("args", "kwargs", "label", "settle")
+    can_be_turned_away = True
 
     def __init__(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any], settle: Settle) -> None:
         super().__init__()
@@ -80,6 +83,7 @@ class FetchEvent(Event):
 
     __slots__ = ("request", "settle")
     label = "fetch"
+    can_be_turned_away = True
 
     def __init__(self, request: Request, settle: Settle) -> None:
         super().__init__()
@@ -138,7 +142,7 @@ class AlarmEvent(Event):
         self._reply(actor, result)
 
     def fail(self, actor: Actor, error: BaseException) -> None:
-        actor.engine.log_failure(error, actor.label, "alarm")
+        actor.engine.log_failure(error, actor.label, actor.failed_in("alarm"))
         self._reply(actor, "failed")
 
     def _reply(self, actor: Actor, outcome: str) -> None:
@@ -182,5 +186,5 @@ class SocketEvent(Event):
     def fail(self, actor: Actor, error: BaseException) -> None:
         # The handler's failure is logged; the socket stays open, as on the platform.
         if not isinstance(error, ActorResetError):
-            actor.engine.log_failure(error, actor.label, self.label)
+            actor.engine.log_failure(error, actor.label, actor.failed_in(self.label))
         self.succeed(actor, None)

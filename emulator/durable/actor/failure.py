@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from durable import values
-from durable.errors import ActorError, DataCloneError
+from durable.errors import ActorError, DataCloneError, OverloadedError
 from durable.wire.messages import ErrorReport, Frame
 
 FLAGS = ("remote", "durable_object_reset", "overloaded", "retryable")
@@ -50,6 +50,9 @@ def report_error(
 
     `remote` says that its reader is a caller, and that the code of the actor that was called raised it.
     """
+    flags = [flag for flag in FLAGS if getattr(error, flag, False) is True or (remote and flag == "remote")]
+    if type(error) is OverloadedError:
+        return _brief(error, label, method, flags)
     frames = _frames(error.__traceback__, is_user_file)
     text = "".join(traceback.format_exception(error, chain=not isinstance(error.__cause__, RemoteTraceback)))
     origin = error.__cause__.report if isinstance(error.__cause__, RemoteTraceback) else None
@@ -70,7 +73,23 @@ def report_error(
         traceback=_plain(text),
         label=label,
         method=method,
-        flags=[flag for flag in FLAGS if getattr(error, flag, False) is True or (remote and flag == "remote")],
+        flags=flags,
+    )
+
+
+def _brief(error: OverloadedError, label: str, method: str, flags: list[str]) -> ErrorReport:
+    """Without a traceback: making one takes longer than to serve most requests, and there is no time when this happens.
+
+    It would show who asked, who is not at fault.
+    """
+    return ErrorReport(
+        type=type(error).__name__,
+        message=_text(error),
+        module=type(error).__module__,
+        qualname=type(error).__qualname__,
+        label=label,
+        method=method,
+        flags=flags,
     )
 
 

@@ -21,21 +21,26 @@ Start = Callable[[], object]
 class Room:
     """Those who wait in one section, or outside of all: sections go before events and tasks."""
 
-    __slots__ = ("children", "waiting")
+    __slots__ = ("begun", "children", "waiting")
 
     def __init__(self) -> None:
         self.children: deque[Start] = deque()
+        self.begun: deque[Start] = deque()
+        """Events that an open gate let in, and that found it shut at their first step: all others came later."""
         self.waiting: deque[Start] = deque()
 
     def take(self) -> Start | None:
         """Who is next; None when nobody waits."""
         if self.children:
             return self.children.popleft()
+        if self.begun:
+            return self.begun.popleft()
         return self.waiting.popleft() if self.waiting else None
 
     def admit_first(self, room: Room) -> None:
         """Those of a section inside that has closed go before everyone here."""
         self.children.extendleft(reversed(room.children))
+        self.begun.extendleft(reversed(room.begun))
         self.waiting.extendleft(reversed(room.waiting))
 
 
@@ -81,8 +86,11 @@ class InputGate:
         return not self.committing and _nearest_open(section) is self.top
 
     # --- waiting ----------------------------------------------------------------------------------------------
-    def wait_admission(self, section: CriticalSection | None, who: object) -> Any:
-        """None when `who` may step now in `section`; otherwise a future for its task to yield, marked as awaited."""
+    def wait_admission(self, section: CriticalSection | None, who: object, begins: bool = False) -> Any:
+        """None when `who` may step now in `section`; otherwise a future for its task to yield, marked as awaited.
+
+        `begins` says that it is the first step of an event.
+        """
         first = who is self._admitted
         if first:
             self._admitted = None
@@ -103,7 +111,9 @@ class InputGate:
 
         room = self._room(section)
         if first:
-            room.waiting.appendleft(start)
+            (room.begun or room.waiting).appendleft(start)
+        elif begins:
+            room.begun.append(start)
         else:
             room.waiting.append(start)
         self.waiting += 1
@@ -192,7 +202,12 @@ class InputGate:
     def _look(self) -> None:
         room = self.top or self._outside
         self.busy = bool(
-            self.committing or self._admitting or self._admitted is not None or room.waiting or room.children
+            self.committing
+            or self._admitting
+            or self._admitted is not None
+            or room.waiting
+            or room.children
+            or room.begun
         )
 
 

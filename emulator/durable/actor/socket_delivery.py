@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Any
 
 from durable.actor.handlers import call_relaxed, maybe_await
+from durable.actor.memory_sockets import deliver_in_memory
 from durable.actor.sockets import SocketRecord, web_socket_of
+from durable.errors import ActorError
 from durable.sdk.aliases import find_handler
 from durable.sdk.websocket import CLOSED, CLOSING, WebSocket, is_close_code
-from durable.sdk.websocket import SocketEvent as ListenerEvent
 from durable.wire.messages import SocketClosed, SocketFailed, SocketMessage
 
 if TYPE_CHECKING:
     from durable.actor.actor import Actor
 
-_NO_STATUS, _ABNORMAL = 1005, 1006
-"""RFC 6455 §7.4.1: what is reported for a close frame without a code, and for a connection that vanished."""
+_ABNORMAL = 1006
+"""RFC 6455 §7.4.1: what is reported for a connection that vanished."""
+
+_ANSWERS_CLOSE = "2026-04-07"
+"""Compatibility date from which a client's close is answered for the handler (`web_socket_auto_reply_to_close`)."""
+
+_UNANSWERED = (
+    f"a client closed its WebSocket and web_socket_close() did not: the client waits, and sees 1006 when this object "
+    f"leaves memory. Call ws.close(code, reason) there, or have it answered: compatibility_date = "
+    f'"{_ANSWERS_CLOSE}" or later'
+)
 
 
 async def deliver(actor: Actor, message: SocketMessage | SocketClosed | SocketFailed) -> None:
@@ -24,46 +35,67 @@ async def deliver(actor: Actor, message: SocketMessage | SocketClosed | SocketFa
     if record is None:
         return
     socket = web_socket_of(actor, record)
+    if not record.hibernatable:
+        await deliver_in_memory(actor, record, socket, message)
+        return
     if isinstance(message, SocketMessage):
-        data = message.text if message.text is not None else message.binary
-        await _call(actor, record, "web_socket_message", ListenerEvent("message", data), socket, data)
+        await _call(actor, socket, message)
         return
     socket.ready_state = CLOSED if socket.close_sent else CLOSING
     try:
-        if isinstance(message, SocketClosed):
-            event = ListenerEvent("close", None, message.code, message.reason, message.was_clean)
-            await _call(
-                actor, record, "web_socket_close", event, socket, message.code, message.reason, message.was_clean
-            )
-        else:
-            error = ConnectionError(message.message)
-            await _call(actor, record, "web_socket_error", ListenerEvent("error", message.message), socket, error)
+        await _call(actor, socket, message)
     finally:
         if actor.broken is None:
-            _answer_close(socket, message)
-            socket.ready_state = CLOSED
             actor.engine.sockets.forget(record)
+            if _is_answered(actor, record, socket, message):
+                socket.ready_state = CLOSED
 
 
-async def _call(actor: Actor, record: SocketRecord, name: str, event: ListenerEvent, *args: object) -> None:
-    if record.hibernatable:
-        handler = find_handler(actor.instance, name)
-        if handler is not None:
-            await maybe_await(call_relaxed(handler, *args))
-        return
-    socket = args[0]
-    assert isinstance(socket, WebSocket)
-    for listener in socket.listeners(event.type):
-        await maybe_await(listener(event))
-
-
-def _answer_close(socket: WebSocket, message: SocketClosed | SocketFailed) -> None:
-    # The platform answers a close by itself since compatibility date 2026-04-07; 1005 and 1006 may not be sent.
-    if not isinstance(message, SocketClosed) or socket.close_sent or message.code == _ABNORMAL:
-        return
-    if message.code == _NO_STATUS:
-        socket.close()
-    elif is_close_code(message.code):
-        socket.close(message.code, message.reason)
+async def _call(actor: Actor, socket: WebSocket, message: SocketMessage | SocketClosed | SocketFailed) -> None:
+    args: tuple[object, ...]
+    if isinstance(message, SocketMessage):
+        name, args = "web_socket_message", (message.text if message.text is not None else message.binary,)
+    elif isinstance(message, SocketClosed):
+        name, args = "web_socket_close", (message.code, message.reason, message.was_clean)
     else:
-        socket.close(1000)
+        name, args = "web_socket_error", (ConnectionError(message.message),)
+    handler = find_handler(actor.instance, name)
+    if handler is None:
+        return
+    limits_ms = actor.engine.sockets.event_timeouts_ms
+    if limits_ms and actor.key.id in limits_ms:
+        await _call_within(limits_ms[actor.key.id], handler, (socket, *args))
+    else:
+        await maybe_await(call_relaxed(handler, socket, *args))
+
+
+async def _call_within(limit_ms: int, handler: Any, args: tuple[object, ...]) -> None:
+    limit = asyncio.timeout(limit_ms / 1000)
+    try:
+        async with limit:
+            await maybe_await(call_relaxed(handler, *args))
+    except TimeoutError:
+        if not limit.expired():
+            raise  # the handler's own
+        # The platform's words: programs look for them in their logs.
+        raise ActorError("Actor exceeded event execution time and was disconnected.") from None
+
+
+def _is_answered(actor: Actor, record: SocketRecord, socket: WebSocket, message: SocketClosed | SocketFailed) -> bool:
+    """Whether both sides have said what they had to; says it for a handler that did not, where that is due."""
+    if not isinstance(message, SocketClosed) or socket.close_sent or message.code == _ABNORMAL:
+        return True
+    # A project without a date runs like a new one.
+    if (actor.engine.compatibility_date or _ANSWERS_CLOSE) >= _ANSWERS_CLOSE:
+        # What may not be sent, such as 1005, is answered with 1000.
+        if is_close_code(message.code):
+            socket.close(message.code, message.reason)
+        else:
+            socket.close(1000)
+        return True
+    sockets = actor.engine.sockets
+    sockets.left_unanswered(record)
+    if record.actor.namespace not in sockets.warned:
+        sockets.warned.add(record.actor.namespace)
+        actor.engine.log("warning", _UNANSWERED, actor.label)
+    return False

@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import Coroutine, Generator
 from contextvars import Context, ContextVar
 from functools import partial
+from inspect import CORO_CREATED, getcoroutinestate
 from typing import TYPE_CHECKING, Any
 
 from durable.errors import ActorError, ActorResetError, DurableObjectAbort
@@ -30,9 +31,12 @@ _ENDS = (DurableObjectAbort, SystemExit, KeyboardInterrupt)
 class TurnDriver(Coroutine[Any, Any, Any]):
     """Wraps a coroutine of an actor; a task steps this instead."""
 
-    __slots__ = ("_actor", "_coroutine", "_delayed", "_section")
+    __slots__ = ("_actor", "_coroutine", "_delayed", "_section", "is_event")
 
-    def __init__(self, coroutine: Any, actor: Actor, section: CriticalSection | None) -> None:
+    def __init__(
+        self, coroutine: Any, actor: Actor, section: CriticalSection | None, *, is_event: bool = False
+    ) -> None:
+        self.is_event = is_event
         self._coroutine = coroutine
         self._actor = actor
         self._section = section
@@ -42,7 +46,7 @@ class TurnDriver(Coroutine[Any, Any, Any]):
         actor = self._actor
         gate = actor.gate
         if gate.top is not self._section or gate.busy:
-            wait = gate.wait_admission(self._section, self)
+            wait = gate.wait_admission(self._section, self, self.is_event and _is_new(self._coroutine))
             if wait is not None:
                 return wait
         if self._delayed is not None:
@@ -101,9 +105,18 @@ class TurnDriver(Coroutine[Any, Any, Any]):
         return (yield from inner)
 
     @property
+    def wrapped(self) -> Any:
+        """What whoever asks where the task is has to look at."""
+        return self._coroutine
+
+    @property
     def cr_frame(self) -> Any:
         """Lets `Task.get_stack` and debuggers see the user's coroutine."""
         return getattr(self._coroutine, "cr_frame", None)
+
+
+def _is_new(coroutine: Any) -> bool:
+    return getcoroutinestate(coroutine) == CORO_CREATED
 
 
 def task_factory(

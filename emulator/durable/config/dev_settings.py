@@ -81,7 +81,7 @@ def _watch(table: Table) -> tuple[str, ...]:
 def _allowed_hosts(table: Table) -> tuple[str, ...]:
     hosts = table.texts("allowed_hosts")
     for index, host in enumerate(hosts):
-        if not _HOST_NAME.fullmatch(host) and not _is_ip(host):
+        if not _HOST_NAME.fullmatch(host.removeprefix("*.")) and not _is_ip(host):
             where = (*table.path, "allowed_hosts", index)
             raise table.document.error(
                 where,

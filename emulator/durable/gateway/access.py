@@ -101,7 +101,9 @@ class Access:
         wildcards = [".localhost"]
         for entry in allowed_hosts:
             wildcard = entry.startswith("*.")
-            authority = parse_authority(entry[2:] if wildcard else entry)
+            # An IPv6 address has brackets in a URL, and none in the configuration.
+            bare = f"[{entry}]" if entry.count(":") > 1 and not entry.startswith("[") else entry
+            authority = parse_authority(entry[2:] if wildcard else bare)
             if authority is None:
                 continue  # the configuration has complained about it already
             if wildcard:

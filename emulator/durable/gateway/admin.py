@@ -20,48 +20,47 @@ import msgspec
 from aiohttp import web
 
 from durable import values
-from durable.config.nearest import did_you_mean, nearest
 from durable.errors import ActorError, OverloadedError, ReloadingError, UserCodeError, UserInputError
+from durable.gateway.access import split_target
 from durable.gateway.link import HostLink
+from durable.gateway.object_finder import (
+    AdminProblemError,
+    Json,
+    Namespaces,
+    ObjectFinder,
+    ObjectIndex,
+    ObjectRequest,
+    bad_request,
+    described,
+    named,
+)
 from durable.limits import (
     ADMIN_BODY_BYTES_MAX,
     ADMIN_BODY_SECONDS_MAX,
     INSPECT_ROWS_MAX,
     INSPECT_SECONDS_MAX,
 )
-from durable.sdk.ids import checked_id, id_from_name
-from durable.storage.index import IndexRow
-from durable.wire.messages import ActorKey, CallReply, Failed, Inspect, InspectReply, NamespaceInfo, Restore
+from durable.wire.messages import (
+    ActorKey,
+    CallReply,
+    Evict,
+    Failed,
+    Inspect,
+    InspectReply,
+    Look,
+    NamespaceInfo,
+    Restore,
+)
 
-_SUGGESTED_FROM = 1000
-"""How many names, the last used first, are searched for one like a name that does not exist."""
-
-Json = dict[str, object]
 StatusReport = Callable[[], Mapping[str, object]]
 Migrate = Callable[[bool], Awaitable[Mapping[str, object]]]
 Reload = Callable[[], Awaitable[None]]
-Namespaces = Callable[[], Mapping[str, NamespaceInfo]]
-
-
-class ObjectIndex(Protocol):
-    """What the tools need of the index."""
-
-    async def get(self, namespace: str, identity: str) -> IndexRow | None: ...
-    async def names(self, namespace: str, limit: int) -> tuple[str, ...]: ...
 
 
 class Links(Protocol):
     """What the tools need of the router."""
 
     async def link_for(self, actor: ActorKey | None) -> HostLink: ...
-
-
-class ObjectRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """`{"class": "ChatRoom", "name": "general"}`; `id`, 64 hex digits, may stand for `name`."""
-
-    class_name: str = msgspec.field(name="class")
-    name: str | None = None
-    id: str | None = None
 
 
 class SqlRequest(ObjectRequest, forbid_unknown_fields=True, kw_only=True):
@@ -85,20 +84,6 @@ class MigrateRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 class ReloadRequest(msgspec.Struct, forbid_unknown_fields=True):
     pass
-
-
-class AdminProblemError(Exception):
-    """An answer that is an error: `{"error": {"code": "no_such_object", "message": "…", "fix": "…"}}`."""
-
-    def __init__(
-        self, status: HTTPStatus, code: str, message: str, fix: str = "", headers: Mapping[str, str] | None = None
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
-        self.fix = fix
-        self.headers = dict(headers or {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +110,7 @@ class Admin:
         """`namespaces` maps the names of classes and of bindings; `migrate` takes `dry_run`."""
         self._token = token.encode()
         self._router = router
-        self._index = index
-        self._namespaces = namespaces
+        self._objects = ObjectFinder(index, namespaces)
         self._status = status
         self._migrate = migrate
         self._reload = reload
@@ -135,6 +119,8 @@ class Admin:
             "/__durable/status": _Route("GET", None, self._answer_status),
             "/__durable/sql": _Route("POST", SqlRequest, self._answer_sql),
             "/__durable/restore": _Route("POST", RestoreRequest, self._answer_restore),
+            "/__durable/show": _Route("POST", ObjectRequest, self._answer_show),
+            "/__durable/evict": _Route("POST", ObjectRequest, self._answer_evict),
             "/__durable/migrate": _Route("POST", MigrateRequest, self._answer_migrate),
             "/__durable/reload": _Route("POST", ReloadRequest, self._answer_reload),
         }
@@ -148,7 +134,7 @@ class Admin:
 
     async def _answer(self, request: web.BaseRequest) -> Json:
         self._authorize(request)
-        path = request.raw_path.partition("?")[0]
+        path = split_target(request.raw_path)[1].partition("?")[0]
         route = self._routes.get(path)
         if route is None:
             known = ", ".join(self._routes)
@@ -209,10 +195,10 @@ class Admin:
 
     async def _answer_sql(self, request: SqlRequest) -> Json:
         if not 1 <= request.rows_max <= INSPECT_ROWS_MAX:
-            raise _bad_request(f"rows_max is between 1 and {INSPECT_ROWS_MAX}, not {request.rows_max}")
-        namespace, actor, is_known = await self._find(request)
+            raise bad_request(f"rows_max is between 1 and {INSPECT_ROWS_MAX}, not {request.rows_max}")
+        namespace, actor, is_known = await self._objects.find(request)
         if not is_known:
-            raise await self._no_such_object(namespace, actor)
+            raise await self._objects.no_such_object(namespace, actor)
         link = await self._router.link_for(actor)
         reply = await link.request(
             lambda identity: Inspect(identity, actor, request.sql, request.write, request.rows_max, INSPECT_SECONDS_MAX)
@@ -232,62 +218,51 @@ class Admin:
 
     async def _answer_restore(self, request: RestoreRequest) -> Json:
         # Also of an object that the index does not know any more: what it held before it was removed may be kept.
-        namespace, actor, _ = await self._find(request)
+        namespace, actor, _ = await self._objects.find(request)
         link = await self._router.link_for(actor)
         reply = await link.request(lambda identity: Restore(identity, actor, request.bookmark, request.moment_ms))
         if isinstance(reply, Failed):
             if reply.error.type == "NotFoundError":
-                raise await self._no_such_object(namespace, actor)
+                raise await self._objects.no_such_object(namespace, actor)
             raise AdminProblemError(HTTPStatus.BAD_REQUEST, "storage_error", reply.error.message)
         if not isinstance(reply, CallReply):
             raise TypeError(f"a restore was answered with {type(reply).__name__}")
         return dict(values.decode(reply.payload))
 
-    async def _find(self, request: ObjectRequest) -> tuple[NamespaceInfo, ActorKey, bool]:
-        """The object that is meant, and whether the index knows it: looking creates nothing."""
-        namespaces = self._namespaces()
-        namespace = namespaces.get(request.class_name)
-        if namespace is None:
-            known = ", ".join(sorted(namespaces)) or "none"
+    async def _answer_show(self, request: ObjectRequest) -> Json:
+        namespace, actor, _ = await self._objects.find(request)
+        row = await self._objects.row(namespace, actor)
+        presence = await self._presence(namespace, actor, Look, is_known=row is not None)
+        return described(namespace, actor, row) | presence
+
+    async def _answer_evict(self, request: ObjectRequest) -> Json:
+        namespace, actor, is_known = await self._objects.find(request)
+        presence = await self._presence(namespace, actor, Evict, is_known=is_known)
+        pins = presence["pins"]
+        if isinstance(pins, list) and pins:
+            reasons = "; ".join(str(pin["text"]) for pin in cast("list[Json]", pins))
             raise AdminProblemError(
-                HTTPStatus.NOT_FOUND,
-                "no_such_class",
-                f'there is no class or binding "{request.class_name}"; there are {known}',
-                did_you_mean(request.class_name, namespaces),
+                HTTPStatus.CONFLICT,
+                "pinned",
+                f"{named(namespace, actor)} cannot leave memory: {reasons}",
+                "let that end, or save the program: a reload resets what is pinned",
             )
-        if (request.name is None) == (request.id is None):
-            raise _bad_request("an object is named by either name or id")
-        try:
-            if request.name is not None:
-                identity = id_from_name(namespace.key, request.name)
-            else:
-                identity = checked_id(namespace.key, request.id or "")
-        except TypeError as error:
-            raise _bad_request(str(error)) from error
-        row = await self._index.get(namespace.key, identity)
-        name = row.name if row is not None and row.name is not None else request.name
-        return namespace, ActorKey(namespace.key, identity, name), row is not None
+        return presence
 
-    async def _no_such_object(self, namespace: NamespaceInfo, actor: ActorKey) -> AdminProblemError:
-        wanted = actor.id if actor.name is None else f'"{actor.name}"'
-        return AdminProblemError(
-            HTTPStatus.NOT_FOUND,
-            "no_such_object",
-            f"no such object: {namespace.class_name} {wanted}",
-            await self._suggestion(namespace, actor.name),
-        )
-
-    async def _suggestion(self, namespace: NamespaceInfo, name: str | None) -> str:
-        names = await self._index.names(namespace.key, _SUGGESTED_FROM)
-        if name is not None and (found := nearest(name, names)) is not None:
-            return f'Did you mean "{found}"?'
-        if not names:
-            return f"{namespace.class_name} has no objects with a name yet"
-        return "there are " + ", ".join(f'"{known}"' for known in names[:5]) + (" and others" if len(names) > 5 else "")
-
-
-def _bad_request(message: str) -> AdminProblemError:
-    return AdminProblemError(HTTPStatus.BAD_REQUEST, "bad_request", message)
+    async def _presence(
+        self, namespace: NamespaceInfo, actor: ActorKey, question: type[Look | Evict], *, is_known: bool
+    ) -> Json:
+        link = await self._router.link_for(actor)
+        reply = await link.request(lambda identity: question(identity, actor))
+        if isinstance(reply, Failed):
+            raise AdminProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, "inspection_failed", reply.error.message)
+        if not isinstance(reply, CallReply):
+            raise TypeError(f"a look was answered with {type(reply).__name__}")
+        presence: Json = dict(values.decode(reply.payload))
+        if not is_known and presence["state"] == "inactive" and not presence.get("evicted"):
+            # An object that has stored nothing is in no index, and lives all the same.
+            raise await self._objects.no_such_object(namespace, actor)
+        return presence
 
 
 async def _read(request: web.BaseRequest) -> bytes:
@@ -317,7 +292,7 @@ def _decode(body: bytes, kind: type[msgspec.Struct]) -> msgspec.Struct:
     try:
         return msgspec.json.decode(body or b"{}", type=kind)
     except msgspec.DecodeError as error:
-        raise _bad_request(f"the body is not what is expected here: {error}") from error
+        raise bad_request(f"the body is not what is expected here: {error}") from error
 
 
 def _json_row(row: bytes) -> list[object]:

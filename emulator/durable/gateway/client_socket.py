@@ -1,31 +1,40 @@
 """One client's WebSocket connection: frames in and out, the closing handshake, and a client that does not read.
 
-Knows no actor, no host and no event numbers. aiohttp makes the handshake and parses; closing is ours, because who
-answers a client's close frame is the actor, and writing is ours, because one frame goes to many clients as it is.
+Knows no actor, no host and no event numbers. aiohttp makes the handshake. Reading is ours, because it is strict and
+needs no task per client; closing, because who answers a client's close frame is the actor; writing, because one frame
+goes to many clients as it is.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections.abc import Callable
 from typing import Any, Protocol
 
-from aiohttp import WSMsgType, web
-from aiohttp.http import WebSocketError
+from aiohttp import hdrs, web
 
-from durable.gateway.websocket_frames import ABNORMAL, NO_CODE, Frame, MaskGuard, close_code_allowed, close_frame
+from durable.gateway.frame_reader import POLICY_VIOLATION, FrameReader
+from durable.gateway.frame_writer import FrameWriter, Outbox
+from durable.gateway.websocket_frames import ABNORMAL, close_frame
 from durable.limits import (
     SOCKET_CLOSE_ANSWER_SECONDS_MAX,
     SOCKET_CLOSE_SECONDS_MAX,
-    SOCKET_MESSAGE_BYTES_MAX,
-    SOCKET_SEND_BUFFER_BYTES_MAX,
-    SOCKET_SEND_BURST_BYTES_MAX,
-    SOCKET_STALL_SECONDS,
+    SOCKET_KEEPALIVE_AGAIN_SECONDS,
+    SOCKET_KEEPALIVE_PROBES,
+    SOCKET_KEEPALIVE_SECONDS,
+    SOCKET_MESSAGE_STALL_SECONDS,
+    SOCKET_VIOLATION_SECONDS_MAX,
 )
 
 VANISHED = "WebSocket disconnected without sending Close frame."
-_TOO_LARGE = "Message is too large"
 _SLOW = "the client reads too slowly"
-_PROTOCOL_ERROR, _MESSAGE_TOO_LARGE, _TRY_AGAIN_LATER = 1002, 1009, 1013
+_TRY_AGAIN_LATER = 1013
+_KEEPALIVE = (
+    ("TCP_KEEPIDLE", SOCKET_KEEPALIVE_SECONDS),
+    ("TCP_KEEPINTVL", SOCKET_KEEPALIVE_AGAIN_SECONDS),
+    ("TCP_KEEPCNT", SOCKET_KEEPALIVE_PROBES),
+)
 
 
 class SocketListener(Protocol):
@@ -44,78 +53,102 @@ class SocketListener(Protocol):
 
 
 class Upgrade(web.WebSocketResponse):
-    """aiohttp's handshake and parser, without its closing handshake."""
+    """aiohttp's handshake, without its reader, its writer and its closing handshake."""
 
     def __init__(self, protocol: str | None) -> None:
-        # The parser refuses messages of exactly `max_msg_size`; the platform delivers those of exactly 32 MiB.
-        super().__init__(
-            autoclose=False,
-            autoping=True,
-            max_msg_size=SOCKET_MESSAGE_BYTES_MAX + 1,
-            protocols=() if protocol is None else (protocol,),
-        )
+        super().__init__(autoclose=False, protocols=() if protocol is None else (protocol,))
+
+    def _handshake(self, request: web.BaseRequest) -> Any:
+        fields, protocol, window_bits, _ = super()._handshake(request)
+        if window_bits:
+            # No stream outlives its message on either side, as RFC 7692 §7.1.1 lets a server demand: a stream of our
+            # own per client could not be shared, and one of the client's would cost 40 KiB of memory for each.
+            accepted = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+            if window_bits < 15:
+                accepted += f"; server_max_window_bits={window_bits}"
+            fields[hdrs.SEC_WEBSOCKET_EXTENSIONS] = accepted
+        return fields, protocol, window_bits, True
+
+    def _post_start(self, request: web.BaseRequest, protocol: str | None, writer: object) -> None:
+        # What the client sends before `ClientSocket` reads is kept by aiohttp's protocol, within its bounds.
+        self._ws_protocol = protocol
+        request.protocol.keep_alive(False)
 
     async def close(self, *, code: int = 1000, message: bytes = b"", drain: bool = True) -> bool:
-        """aiohttp calls this on errors and at the end; `ClientSocket` has decided by then."""
+        """aiohttp calls this at the end; `ClientSocket` has decided by then."""
         return False
 
 
 class ClientSocket:
     """`run` it until the connection is over. Sending never waits: a client that does not keep up is let go."""
 
+    __slots__ = (
+        "_end_timer",
+        "_finished",
+        "_heard_last",
+        "_listener",
+        "_loop",
+        "_message_timer",
+        "_over",
+        "_protocol",
+        "_reader",
+        "_stopped_reading",
+        "_transport",
+        "_violation",
+        "_writer",
+        "send",
+    )
+
     def __init__(
-        self, protocol: asyncio.BaseProtocol, transport: asyncio.Transport, response: Upgrade, listener: SocketListener
+        self,
+        protocol: web.RequestHandler,
+        transport: asyncio.Transport,
+        response: Upgrade,
+        listener: SocketListener,
+        outbox: Outbox,
     ) -> None:
         """`response` is prepared; `protocol` and `transport` are its request's."""
+        self._protocol = protocol
         self._transport = transport
-        self._response = response
         self._listener = listener
         self._loop = asyncio.get_running_loop()
-        self._window_bits = int(response.compress)
-        self._written = 0
-        self._taken_before = 0
-        self._stall_timer: asyncio.TimerHandle | None = None
+        window_bits = int(response.compress)
+        self._reader = FrameReader(self, deflate=bool(window_bits), now=self._loop.time)
+        self._writer = FrameWriter(transport, window_bits, outbox, self._let_go)
+        self.send = self._writer.send
+        self._stopped_reading = False
+        self._message_timer: asyncio.TimerHandle | None = None
         self._end_timer: asyncio.TimerHandle | None = None
-        self._close_sent = False
         self._heard_last = False  # the listener was told closed or failed
-        self._unmasked = False
+        self._violation: tuple[int, str] | None = None  # what the client has yet to be told
+        self._finished = False
         self._over: asyncio.Future[None] = self._loop.create_future()
-        self._reading: asyncio.Task[None] | None = None
-        self._guard_masks(protocol)
+        _keep_alive(transport)
 
-    def _guard_masks(self, protocol: Any) -> None:
-        # aiohttp offers no place for this; without the attribute the check is missed by a test, not by users.
-        parser = getattr(protocol, "_payload_parser", None)
-        if parser is not None:
-            protocol._payload_parser = MaskGuard(parser, self._saw_unmasked)
+    async def run(self) -> None:
+        """Read until the connection is over. aiohttp cancels this when the connection is lost; what the client sent
+        before that is delivered all the same."""
+        self._pause_if_full()
+        reader: Any = self._reader
+        self._protocol.set_parser(reader)
+        await self._over
 
-    def _saw_unmasked(self) -> None:
-        self._unmasked = True
+    def hand_to(self, listener: SocketListener) -> None:
+        """Somebody else is told what the client does from now on."""
+        self._listener = listener
 
     # --- out -------------------------------------------------------------------------------------------------------
-    def send(self, frame: Frame) -> None:
-        """Write one message; after a close frame, or to a connection that is gone, it goes nowhere."""
-        transport = self._transport
-        if self._close_sent or transport.is_closing():
-            return
-        waiting = transport.get_write_buffer_size()
-        if waiting > SOCKET_SEND_BUFFER_BYTES_MAX and not self._keeps_up(waiting):
-            return
-        data = frame.for_window(self._window_bits) if self._window_bits else frame.plain
-        self._written += len(data)
-        transport.write(data)
-
     def close(self, code: int, reason: str) -> None:
         """Send a close frame (0: without a code) and end the connection when the client has sent one, too.
 
-        1006 ends it at once, without a frame. A second close does nothing.
+        1006 ends it at once, without a frame. A second close does nothing. Who broke the protocol is told that.
         """
         if code == ABNORMAL:
             self.abort()
-        elif not self._close_sent:
-            self._close_sent = True
-            if not self._transport.is_closing():
-                self._transport.write(close_frame(code, reason))
+        elif self._violation is not None:
+            self.settled()
+        elif not self._writer.is_closed:
+            self._writer.close(close_frame(code, reason))
             if self._heard_last:
                 self._end()
             else:
@@ -124,7 +157,7 @@ class ClientSocket:
     def abort(self) -> None:
         """Drop the connection. The client sees 1006; the listener hears only `ended`."""
         self._heard_last = True
-        self._close_sent = True
+        self._writer.drop()
         self._transport.abort()
         self._finish()
 
@@ -134,10 +167,10 @@ class ClientSocket:
         self._end_after(SOCKET_CLOSE_SECONDS_MAX)
         self._finish()
 
-    def _end_after(self, seconds: float) -> None:
+    def _end_after(self, seconds: float, act: Callable[[], None] | None = None) -> None:
         if self._end_timer is not None:
             self._end_timer.cancel()
-        self._end_timer = self._loop.call_later(seconds, self.give_up_waiting)
+        self._end_timer = self._loop.call_later(seconds, act or self.give_up_waiting)
 
     def give_up_waiting(self) -> None:
         """The closing handshake took too long."""
@@ -145,111 +178,90 @@ class ClientSocket:
         if self._heard_last:
             self._finish()
 
-    # --- slow readers ----------------------------------------------------------------------------------------------
-    def _keeps_up(self, waiting: int) -> bool:
-        if waiting > SOCKET_SEND_BURST_BYTES_MAX:
-            self._let_go()
-            return False
-        if self._stall_timer is None:
-            self._watch_progress(waiting)
-        return True
-
-    def _watch_progress(self, waiting: int) -> None:
-        self._taken_before = self._written - waiting
-        self._stall_timer = self._loop.call_later(SOCKET_STALL_SECONDS, self.check_progress)
-
-    def check_progress(self) -> None:
-        """A burst may exceed the buffer's bound as long as the client takes as much in the time it gets."""
-        self._stall_timer = None
-        if self._close_sent or self._transport.is_closing():
-            return
-        waiting = self._transport.get_write_buffer_size()
-        if waiting <= SOCKET_SEND_BUFFER_BYTES_MAX:
-            return
-        if self._written - waiting - self._taken_before < SOCKET_SEND_BUFFER_BYTES_MAX:
-            self._let_go()
-        else:
-            self._watch_progress(waiting)
-
     def _let_go(self) -> None:
+        self._reader.stop()
         self._last_word(_TRY_AGAIN_LATER, _SLOW, was_clean=False)
         self.close(_TRY_AGAIN_LATER, _SLOW)
 
-    # --- in --------------------------------------------------------------------------------------------------------
-    async def run(self) -> None:
-        """Read until the connection is over. aiohttp cancels this when the connection is lost; what the client sent
-        before that is delivered all the same."""
-        self._reading = self._loop.create_task(self._read(), name="client socket")
-        try:
-            await asyncio.shield(self._over)
-        except asyncio.CancelledError:
-            if self._heard_last:
-                self._finish()
-            raise
+    # --- in (FrameListener) ----------------------------------------------------------------------------------------
+    def received(self, text: str | None, binary: bytes | None) -> None:
+        self._listener.message(text, binary)
+        self._pause_if_full()
 
-    async def _read(self) -> None:
-        try:
-            while not self._heard_last:
-                pause = self._listener.pause()
-                if pause is not None:
-                    await pause
-                    continue
-                message = await self._response.receive()
-                if message.type is WSMsgType.TEXT or message.type is WSMsgType.BINARY:
-                    self._take(message.data)
-                elif message.type is WSMsgType.CLOSE:
-                    self._client_closed(message.data, message.extra or "")
-                elif message.type is WSMsgType.ERROR and isinstance(message.data, WebSocketError):
-                    self._fail(message.data.code, str(message.data))
-                elif self._unmasked:
-                    self._fail(_PROTOCOL_ERROR, "Received an unmasked frame")
-                else:
-                    self._vanish()
-        except ConnectionError:
-            self._vanish()  # a pong met a connection that was just lost
-        except BaseException:
-            self._vanish()
-            raise
+    def pinged(self, payload: bytes) -> None:
+        self._writer.pong(payload)
 
-    def _take(self, data: str | bytes) -> None:
-        if len(data) > SOCKET_MESSAGE_BYTES_MAX:
-            self._fail(_MESSAGE_TOO_LARGE, _TOO_LARGE)
-        elif isinstance(data, str):
-            self._listener.message(data, None)
-        else:
-            self._listener.message(None, data)
-
-    def _vanish(self) -> None:
-        self._last_word(ABNORMAL, VANISHED, was_clean=False)
-        self._transport.abort()
-        self._finish()
-
-    def _client_closed(self, code: int, reason: str) -> None:
-        if code and not close_code_allowed(code):
-            self._fail(_PROTOCOL_ERROR, f"Invalid close code: {code}")
-            return
-        self._last_word(code or NO_CODE, reason, was_clean=True)
-        if self._close_sent:
+    def closed(self, code: int, reason: str) -> None:
+        self._last_word(code, reason, was_clean=True)
+        if self._writer.is_closed:
             self._end()
         else:
             self._end_after(SOCKET_CLOSE_ANSWER_SECONDS_MAX)
 
-    def _fail(self, code: int, description: str) -> None:
-        """The client broke the protocol. The texts are the platform's."""
-        too_large = code == _MESSAGE_TOO_LARGE
-        if too_large:
-            description = _TOO_LARGE
+    def broken(self, code: int, description: str) -> None:
+        """The client broke the protocol. The text is the platform's."""
+        # The answers to what it said before go first, as they do where one task reads and answers in turn.
+        self._violation = (code, description)
+        self._end_after(SOCKET_VIOLATION_SECONDS_MAX, self.settled)
         self._heard_last = True
         self._listener.failed(
             f"WebSocket protocol error; protocolError.statusCode = {code}; protocolError.description = {description}"
         )
-        if not self._close_sent and not self._transport.is_closing():
-            self._close_sent = True
-            self._transport.write(close_frame(code, description))
-            # What the client is still sending is read and thrown away by aiohttp. Closing on unread bytes would reset
-            # the connection, and the client would never see why.
+
+    def settled(self) -> None:
+        """The actor has handled the last of what the client did, or takes too long for it."""
+        if self._violation is None:
+            return
+        (code, description), self._violation = self._violation, None
+        if not self._writer.is_closed and not self._transport.is_closing():
+            self._writer.close(close_frame(code, description))
+            # What the client is still sending is read and thrown away. Closing on unread bytes would reset the
+            # connection, and the client would never see why.
             self._transport.write_eof()
         self._end_after(SOCKET_CLOSE_SECONDS_MAX)
+
+    def overfull(self) -> None:
+        if not self._stopped_reading:
+            self._stopped_reading = True
+            self._protocol.pause_reading()
+
+    def ended(self) -> None:
+        self._last_word(ABNORMAL, VANISHED, was_clean=False)
+        self._finish()
+
+    def _pause_if_full(self) -> None:
+        wait = self._listener.pause()
+        if wait is not None:
+            self._reader.paused = True
+            wait.add_done_callback(self._read_on)
+
+    def _read_on(self, _: asyncio.Future[None]) -> None:
+        self._reader.paused = False
+        self._pause_if_full()
+        if self._reader.paused:
+            return
+        self._reader.resume()
+        if self._stopped_reading and not self._reader.paused:
+            self._stopped_reading = False
+            self._protocol.resume_reading()
+
+    # --- unfinished messages ---------------------------------------------------------------------------------------
+    def unfinished(self) -> None:
+        self._reader.watched = True
+        self._message_timer = self._loop.call_later(
+            SOCKET_MESSAGE_STALL_SECONDS, self.check_message, self._reader.feeds
+        )
+
+    def check_message(self, feeds: int) -> None:
+        """Whether a message that had begun when the client had sent `feeds` times has gone on since."""
+        self._message_timer = None
+        if not self._reader.is_waiting:
+            self._reader.watched = False
+        elif self._reader.feeds != feeds:
+            self.unfinished()
+        else:
+            self._reader.stop()
+            self.broken(POLICY_VIOLATION, "A message was begun and not continued")
 
     def _last_word(self, code: int, reason: str, *, was_clean: bool) -> None:
         if not self._heard_last:
@@ -257,9 +269,23 @@ class ClientSocket:
             self._listener.closed(code, reason, was_clean)
 
     def _finish(self) -> None:
-        if self._over.done():
+        if self._finished:
             return
-        self._over.set_result(None)
-        if self._stall_timer is not None:
-            self._stall_timer.cancel()
+        self._finished = True
+        self._violation = None
+        if not self._over.done():
+            self._over.set_result(None)
+        self._reader.stop()
+        self._writer.drop()
+        if self._message_timer is not None:
+            self._message_timer.cancel()
         self._listener.ended()
+
+
+def _keep_alive(transport: asyncio.Transport) -> None:
+    """Notice a client's machine that is gone; a client that is merely quiet is none of our business."""
+    connection = transport.get_extra_info("socket")
+    for name, value in _KEEPALIVE:
+        option = getattr(socket, name, None)  # not every system has them all
+        if option is not None:
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)

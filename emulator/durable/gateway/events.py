@@ -37,15 +37,27 @@ class UserCodeFailed(Event, frozen=True):
 
 
 class RequestRefused(Event, frozen=True):
-    """A request from a place that may not speak to us; `reason` is "host", "authority" or "origin"."""
+    """A request that may not speak to us: from the wrong place, or without the token that our own tools have.
+
+    `reason` is "host", "authority", "origin" or "token"; `unreported` counts those that went unmentioned before this.
+    """
 
     reason: str
     host: str
     origin: str | None
+    unreported: int = 0
+
+
+class ObjectOverloaded(Event, frozen=True):
+    """A request was answered 503 because too many wait for its object; `unreported` as above."""
+
+    class_name: str
+    object_name: str | None
+    unreported: int = 0
 
 
 class MalformedRequest(Event, frozen=True):
-    """Bytes that are no HTTP request; `unreported` counts those that went unmentioned before this one."""
+    """Bytes that are no HTTP request, or too slow in becoming one; `unreported` as above."""
 
     text: str
     unreported: int = 0
@@ -86,6 +98,26 @@ class SocketEventsLost(Event, frozen=True):
     """A host died while it handled these socket events: they are not delivered again."""
 
     count: int
+
+
+class AcceptedSocketsClosed(Event, frozen=True):
+    """The objects that had `accept()`ed them are gone with their host: `((class, object or None, sockets), …)`."""
+
+    objects: tuple[tuple[str, str | None, int], ...]
+
+
+class SocketsRebound(Event, frozen=True):
+    """What became of `accept()`ed sockets that were kept over a change of hosts: joined to the new code, or closed."""
+
+    rebound: int
+    closed: int
+
+
+class SocketsDropped(Event, frozen=True):
+    """A reload ended every connection, as it does in production; `messages` had not been handled yet."""
+
+    sockets: int
+    messages: int
 
 
 class HostLog(Event, frozen=True):

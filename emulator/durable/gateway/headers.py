@@ -12,6 +12,8 @@ from collections.abc import Callable
 from email.utils import formatdate
 from http import HTTPStatus
 
+from durable.limits import HTTP_HEAD_BYTES_MAX
+
 HeaderPairs = list[tuple[str, str]]
 RawPairs = tuple[tuple[bytes, bytes], ...]
 
@@ -122,6 +124,10 @@ class ReplyHead:
                 dated = True
             head += f"{name}: {value}\r\n"
             lines += 1
+        if len(head) > HTTP_HEAD_BYTES_MAX:
+            raise InvalidHeaderError(
+                f"The headers of the response are {len(head)} characters long; the limit is {HTTP_HEAD_BYTES_MAX}."
+            )
         # One look over everything instead of one per field: a line break that is not ours makes the count differ.
         bare = head.replace("\r\n", "")
         if len(head) - len(bare) != 2 * lines or (not bare.isprintable() and _CONTROL.search(bare)):

@@ -10,19 +10,29 @@ import asyncio
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from urllib.parse import quote
 
-from aiohttp import web
+from aiohttp import HttpVersion10, HttpVersion11, web
 
 from durable.clock import Clock, SystemClock
 from durable.errors import ActorError, OverloadedError, ProgramBrokenError, ReloadingError
 from durable.gateway import error_page, uploads
 from durable.gateway.access import Access, split_target
-from durable.gateway.events import GatewayFault, OnEvent, RequestRefused, RequestServed, UserCodeFailed
+from durable.gateway.events import (
+    GatewayFault,
+    ObjectOverloaded,
+    OnEvent,
+    RequestRefused,
+    RequestServed,
+    UserCodeFailed,
+)
 from durable.gateway.headers import HeaderPairs, InvalidHeaderError, RequestHeaders
 from durable.gateway.link import HostLink, Reply
+from durable.gateway.refusals import RefusalReports, excerpt
 from durable.gateway.responses import CLOSE, Responses, check_status
 from durable.gateway.router import Router
+from durable.gateway.upgrade import UPGRADE_REQUEST, UpgradeRequest
 from durable.gateway.uploads import BodyProblemError, Problem
 from durable.wire.messages import ActorKey, ErrorReport, Failed, HttpReply, HttpRequest
 
@@ -73,6 +83,7 @@ class HttpFront:
         self._on_event = on_event
         self._class_names = class_names
         self._now = (clock or SystemClock()).monotonic
+        self._reports = RefusalReports(on_event, clock or SystemClock())
         self._request_headers = RequestHeaders()
         self._responses = Responses()
         self._served_count = self._failed_count = self._refused_count = 0
@@ -86,14 +97,17 @@ class HttpFront:
             refusal = self._access.allowed(host, target, None)
             if refusal is not None or host is None:
                 return await self._refuse(request, refusal or "host")
+            version = request.version
+            if version is not HttpVersion11 and version not in (HttpVersion11, HttpVersion10):
+                raise BodyProblemError(uploads.UNKNOWN_VERSION)
             path = target if target[0] == "/" else split_target(target)[1]
             if path.startswith(ADMIN_PATH) and path[len(ADMIN_PATH) :][:1] in ("", "/", "?"):
-                if not self._access.same_origin(host, request.headers.get("Origin")):
-                    return await self._refuse(request, "origin")
-                return await self._admin(request)
+                return await self._serve_admin(request, host)
             return await self._serve(request, host, path, started)
         except ConnectionError:
             return CLOSE
+        except BodyProblemError as error:
+            return await self._answer_problem(request, error.problem, started)
         except web.HTTPException:
             raise
         except Exception:
@@ -105,6 +119,17 @@ class HttpFront:
 
     def statistics(self) -> HttpStatistics:
         return HttpStatistics(self._served_count, self._failed_count, self._refused_count)
+
+    # --- our own tools ------------------------------------------------------------------------------------------------
+    async def _serve_admin(self, request: web.BaseRequest, host: str) -> web.StreamResponse:
+        if not self._access.same_origin(host, request.headers.get("Origin")):
+            return await self._refuse(request, "origin")
+        if request.body_exists:
+            uploads.check_framing(request)
+        response = await self._admin(request)
+        if response.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            self._report_refusal(request, "token")
+        return response
 
     # --- the worker ---------------------------------------------------------------------------------------------------
     async def _serve(self, request: web.BaseRequest, host: str, path: str, started: float) -> web.StreamResponse:
@@ -119,6 +144,8 @@ class HttpFront:
             path = quote(path.encode("utf-8", "surrogateescape"), safe=_ASCII)
         method, url = request.method, f"{request.scheme}://{host}{path}"
         headers = self._request_headers.translate(request.raw_headers, request.remote or "", upgrade=upgrade)
+        if upgrade:
+            request[UPGRADE_REQUEST] = UpgradeRequest(method, url, headers)
         reply: Reply | None = None
         try:
             if method == "CONNECT":
@@ -195,8 +222,15 @@ class HttpFront:
         return response
 
     async def _answer_failure(self, request: web.BaseRequest, failed: Failed, started: float) -> web.StreamResponse:
-        self._failed_count += 1
-        self._on_event(UserCodeFailed(failed.error, request.method, _path_of(request)))
+        if failed.error.type == "OverloadedError" and "overloaded" in failed.error.flags:
+            # Ten thousand of these are one piece of news, and none of them an error in the program.
+            class_name, object_name = self._named(failed.served_by)
+            self._reports.report(
+                "overloaded", lambda unreported: ObjectOverloaded(class_name or "", object_name, unreported)
+            )
+        else:
+            self._failed_count += 1
+            self._on_event(UserCodeFailed(failed.error, request.method, _path_of(request)))
         form = error_page.form_for(request.headers.get("Accept"))
         status = failed.status if 400 <= failed.status <= 599 else 500
         page = error_page.failure(form, failed.error)
@@ -220,25 +254,37 @@ class HttpFront:
     async def _answer_problem(self, request: web.BaseRequest, problem: Problem, started: float) -> web.StreamResponse:
         form = error_page.form_for(request.headers.get("Accept"))
         page = error_page.problem(form, problem.code, problem.message)
-        response = await self._responses.send_page(request, problem.status, error_page.CONTENT_TYPES[form], page)
+        response = await self._responses.send_page(
+            request, problem.status, error_page.CONTENT_TYPES[form], page, closes=problem.closes
+        )
         self._served(request, problem.status, started, None)
         return response
 
     async def _refuse(self, request: web.BaseRequest, reason: str) -> web.StreamResponse:
-        self._refused_count += 1
-        headers = request.headers
-        self._on_event(RequestRefused(reason, headers.get("Host", ""), headers.get("Origin")))
+        self._report_refusal(request, reason)
         page = error_page.problem("text", "forbidden", _REFUSALS[reason])
-        return await self._responses.send_page(request, 403, error_page.CONTENT_TYPES["text"], page)
+        # What follows on this connection comes from the same place, and after a body of a framing nobody looked at.
+        return await self._responses.send_page(
+            request, 403, error_page.CONTENT_TYPES["text"], page, closes=request.body_exists
+        )
+
+    def _report_refusal(self, request: web.BaseRequest, reason: str) -> None:
+        self._refused_count += 1
+        host, origin = request.headers.get("Host", ""), request.headers.get("Origin")
+        origin = None if origin is None else excerpt(origin)
+        self._reports.report(reason, lambda unreported: RequestRefused(reason, excerpt(host), origin, unreported))
 
     def _served(self, request: web.BaseRequest, status: int, started: float, served_by: ActorKey | None) -> None:
         self._served_count += 1
-        class_name = object_name = None
-        if served_by is not None:
-            class_name = self._class_names.get(served_by.namespace, served_by.namespace)
-            object_name = served_by.name
+        class_name, object_name = self._named(served_by)
         elapsed_ms = (self._now() - started) * 1000
         self._on_event(RequestServed(request.method, _path_of(request), status, elapsed_ms, class_name, object_name))
+
+    def _named(self, served_by: ActorKey | None) -> tuple[str | None, str | None]:
+        """Class and name of an object, as the developer knows them."""
+        if served_by is None:
+            return None, None
+        return self._class_names.get(served_by.namespace, served_by.namespace), served_by.name
 
 
 def _path_of(request: web.BaseRequest) -> str:

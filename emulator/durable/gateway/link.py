@@ -40,11 +40,12 @@ from durable.wire.messages import (
     HttpRequest,
     Inspect,
     InspectReply,
+    Look,
     Message,
     Restore,
 )
 
-Question = HttpRequest | Call | AlarmDue | AlarmGiveUp | Inspect | Evict | Restore
+Question = HttpRequest | Call | AlarmDue | AlarmGiveUp | Inspect | Evict | Look | Restore
 Reply = HttpReply | CallReply | Failed | AlarmReply | InspectReply
 
 M = TypeVar("M", bound=Message)
@@ -169,6 +170,11 @@ class HostLink:
             elif not future.cancelled() and future.exception() is None:
                 self.discard(future.result())
             raise
+
+    @property
+    def unsent_bytes(self) -> int:
+        """What the host has not read yet."""
+        return self._channel.unsent_bytes
 
     def reply_body(self, reply: HttpReply) -> BodyReader:
         """The body that a reply announced, collecting since the reply came: read it to its end or cancel it."""

@@ -67,7 +67,14 @@ class Relay:
         self._relayed += 1
         task = asyncio.ensure_future(self._relay(asker, question, body))
         tasks[question.id] = task
-        task.add_done_callback(lambda _: tasks.pop(question.id, None))
+
+        # Not in a `finally` of the coroutine: a task that is cancelled before its first step never enters it.
+        def over(_task: asyncio.Task[None]) -> None:
+            tasks.pop(question.id, None)
+            if body is not None:
+                body.cancel()
+
+        task.add_done_callback(over)
 
     async def _relay(self, asker: HostLink, question: HttpRequest | Call, body: BodyReader | None) -> None:
         pumping: asyncio.Task[None] | None = None
@@ -89,8 +96,6 @@ class Relay:
         finally:
             if pumping is not None:
                 pumping.cancel()
-            if body is not None:
-                body.cancel()
 
     async def _answer(self, asker: HostLink, owner: HostLink, question: int, reply: Reply) -> None:
         if not isinstance(reply, HttpReply) or not reply.stream:

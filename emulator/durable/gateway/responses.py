@@ -6,14 +6,12 @@ everything else the gateway does for a request. A body that streams is written a
 
 from __future__ import annotations
 
-import asyncio
 from http import HTTPStatus
 
 from aiohttp import web
 
 from durable.gateway.headers import HeaderPairs, InvalidHeaderError, ReplyHead, declared_length
 from durable.gateway.streams import BodyBrokenError, BodyReader
-from durable.limits import BODY_STALL_SECONDS_MAX
 from durable.wire.messages import HttpReply
 
 _WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT, HTTPStatus.NOT_MODIFIED)
@@ -95,9 +93,9 @@ class Responses:
             body.cancel()
 
     async def send_page(
-        self, request: web.BaseRequest, status: int, content_type: str, page: bytes
+        self, request: web.BaseRequest, status: int, content_type: str, page: bytes, *, closes: bool = False
     ) -> web.StreamResponse:
-        """A response of the gateway's own."""
+        """A response of the gateway's own; `closes` ends the connection with it."""
         headers: HeaderPairs = [
             ("Content-Type", content_type),
             ("Cache-Control", "no-store"),
@@ -106,7 +104,7 @@ class Responses:
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
             headers.append(("Retry-After", "1"))
         # An unread body would have to be read to its end before the connection could go on.
-        keep = request.keep_alive and request.content.at_eof()
+        keep = request.keep_alive and request.content.at_eof() and not closes
         head = self._render(status, "", headers, length=len(page), connection=_connection(request, keep))
         await request.writer.write_eof(head if request.method == "HEAD" else head + page)
         return KEEP if keep else CLOSE
@@ -117,10 +115,9 @@ async def _copy(request: web.BaseRequest, body: BodyReader) -> bool:
     writer = request.writer
     try:
         while piece := await body.read():
-            async with asyncio.timeout(BODY_STALL_SECONDS_MAX):
-                await writer.write(piece)
+            await writer.write(piece)  # waits for the client; the connection decides for how long
             body.took(piece)
-    except (BodyBrokenError, TimeoutError):
+    except BodyBrokenError:
         return False
     return not writer.length
 

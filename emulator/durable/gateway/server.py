@@ -18,18 +18,21 @@ from aiohttp.web_protocol import RequestHandler
 
 from durable.clock import Clock, SystemClock
 from durable.errors import UserInputError
+from durable.gateway.connection import ClientConnection
 from durable.gateway.events import BoundBeyondLoopback, GatewayFault, MalformedRequest, OnEvent
 from durable.gateway.port_holder import port_holder
-from durable.limits import DESCRIPTORS_RESERVED, HTTP_HEADER_BYTES_MAX, KEEP_ALIVE_SECONDS, KIB
+from durable.gateway.refusals import RefusalReports, excerpt
+from durable.limits import (
+    BODY_LINGER_SECONDS,
+    DESCRIPTORS_RESERVED,
+    HTTP_HEADER_BYTES_MAX,
+    HTTP_HEADERS_MAX,
+    HTTP_URL_BYTES_MAX,
+    KEEP_ALIVE_SECONDS,
+)
 from durable.storage.descriptors import descriptor_limit
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-
-_REQUEST_LINE_BYTES_MAX = 16 * KIB
-"""A URL on the platform has at most 16 KiB."""
-_REPORT_SECONDS = 1.0
-"""At most one malformed request is reported in this time; the next report says how many went unmentioned."""
-_REPORT_CHARACTERS_MAX = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +78,10 @@ class GatewayServer:
             access_log=None,
             logger=logger,
             keepalive_timeout=KEEP_ALIVE_SECONDS,
-            max_line_size=_REQUEST_LINE_BYTES_MAX,
+            lingering_time=BODY_LINGER_SECONDS,
+            max_line_size=HTTP_URL_BYTES_MAX,
             max_field_size=HTTP_HEADER_BYTES_MAX,
+            max_headers=HTTP_HEADERS_MAX,
             auto_decompress=False,
         )
         self._runner = web.ServerRunner(self._server, handle_signals=False, shutdown_timeout=self._shutdown_seconds)
@@ -141,6 +146,9 @@ class _Server(web.Server):
         self._connections_max = connections_max
         self._connected = 0  # aiohttp's own count still has those whose task has not seen yet that they are gone
 
+    def __call__(self) -> RequestHandler:
+        return ClientConnection(self, loop=self._loop, **self._kwargs)
+
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
         self._connected += 1
@@ -158,9 +166,7 @@ class _MalformedRequests(logging.Handler):
     def __init__(self, on_event: OnEvent, clock: Clock) -> None:
         super().__init__(logging.DEBUG)
         self._on_event = on_event
-        self._clock = clock
-        self._next_report = float("-inf")
-        self._unreported = 0
+        self._reports = RefusalReports(on_event, clock)
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
@@ -169,15 +175,9 @@ class _MalformedRequests(logging.Handler):
         if error is not None and not type(error).__module__.startswith("aiohttp"):
             self._on_event(GatewayFault("".join(traceback.format_exception(error))))
             return
-        now = self._clock.monotonic()
-        if now < self._next_report:
-            self._unreported += 1
-            return
-        self._next_report = now + _REPORT_SECONDS
         text = str(error) if error is not None else record.getMessage()
-        line = text.encode("unicode_escape").decode("ascii")[:_REPORT_CHARACTERS_MAX]
-        self._on_event(MalformedRequest(line, self._unreported))
-        self._unreported = 0
+        line = excerpt(excerpt(text).encode("unicode_escape").decode("ascii"))
+        self._reports.report("malformed", lambda unreported: MalformedRequest(line, unreported))
 
 
 def _is_loopback(ip: str) -> bool:

@@ -70,6 +70,14 @@ class SocketDelivery:
         self._read_on()
         return finished
 
+    def is_busy(self, link: HostLink) -> bool:
+        """Whether the host was sent events that it has not done; looks at every event, so for a drain only."""
+        return self._events.is_busy(link.host_number)
+
+    def take(self, record: SocketRecord) -> list[tuple[SocketEvent, int]]:
+        """A socket's events in order, with their sizes, for whoever delivers them under another number."""
+        return [(entry.message, entry.size) for entry in self._events.of(record.socket)] if record.undone else []
+
     def drop(self, records: Collection[SocketRecord]) -> None:
         """Forget whatever these sockets still have to tell, and stop holding their clients up."""
         with_events = {record.socket for record in records if record.undone}

@@ -74,6 +74,10 @@ class SocketEvents:
                 finished.append(entry)
         return finished
 
+    def is_busy(self, host: int) -> bool:
+        """Whether the host was sent an event that is not done."""
+        return any(entry.host == host for entry in self._entries.values())
+
     def waiting(self) -> list[Entry]:
         """Events without a host, in order."""
         return [entry for entry in self._in_order() if not entry.host]
@@ -91,6 +95,10 @@ class SocketEvents:
                 entry.host, entry.begun = 0, False
                 ended.returned.append(entry)
         return ended
+
+    def of(self, socket: int) -> list[Entry]:
+        """The events of one socket, in order."""
+        return [entry for entry in self._in_order() if entry.message.socket == socket]
 
     def drop(self, sockets: Collection[int]) -> None:
         """Forget every event of these sockets: nobody is left who could want them."""

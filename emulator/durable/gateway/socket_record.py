@@ -6,13 +6,17 @@ A record knows its connection and what is queued for it; where its events go is 
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from durable.gateway.client_socket import ClientSocket
 from durable.gateway.link import HostLink
+from durable.gateway.upgrade import UpgradeRequest
 from durable.gateway.websocket_frames import Frame
 from durable.limits import SOCKET_SEND_BUFFER_BYTES_MAX
 from durable.wire.messages import ActorKey, SocketState
+
+if TYPE_CHECKING:
+    from durable.gateway.joined_sockets import JoinedEnd
 
 
 class SocketRoom(Protocol):
@@ -34,6 +38,7 @@ class SocketRecord:
         "auto_response_ms",
         "client",
         "close_code",
+        "closing",
         "dead",
         "expiry",
         "finished",
@@ -42,6 +47,7 @@ class SocketRecord:
         "link",
         "paused",
         "protocol",
+        "request",
         "room",
         "socket",
         "tags",
@@ -63,8 +69,10 @@ class SocketRecord:
         self.hibernatable = False
         self.attachment: bytes | None = None
         self.protocol = ""
+        self.request: UpgradeRequest | None = None
+        """What its connection began with, kept when the new code is to be asked again."""
         self.auto_response_ms = 0
-        self.client: ClientSocket | None = None
+        self.client: ClientSocket | JoinedEnd | None = None
         self.expiry: asyncio.TimerHandle | None = None
         self.unsent: list[Frame] = []
         self.unsent_bytes = 0
@@ -81,6 +89,13 @@ class SocketRecord:
         self.dead = False
         """Whether the connection is over or will never be."""
         self.close_code = 0
+        self.closing = False
+        """Whether its actor has said close, or nobody will any more."""
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether its actor `accept()`ed it and holds it in memory."""
+        return self.actor is not None and not self.hibernatable
 
     # --- from the actor --------------------------------------------------------------------------------------------
     def send(self, frame: Frame) -> bool:
@@ -94,6 +109,7 @@ class SocketRecord:
         return True
 
     def close(self, code: int, reason: str) -> None:
+        self.closing = True
         if not self.close_code:
             self.close_code = code
         if self.client is not None:
@@ -101,7 +117,7 @@ class SocketRecord:
         elif self.wanted_close is None:
             self.wanted_close = (code, reason)
 
-    def connect(self, client: ClientSocket) -> None:
+    def connect(self, client: ClientSocket | JoinedEnd) -> None:
         """The client is there: what was kept for it goes first."""
         self.client = client
         self.dead = False
@@ -115,7 +131,9 @@ class SocketRecord:
         """What a new host must know to go on with it; None when there is nothing to go on with."""
         if self.actor is None or not self.hibernatable or self.finished:
             return None
-        return SocketState(self.socket, self.actor, self.tags, self.attachment, self.protocol, self.auto_response_ms)
+        return SocketState(
+            self.socket, self.actor, self.tags, self.attachment, self.protocol, self.auto_response_ms, self.closing
+        )
 
     def resume(self) -> None:
         """Read on."""

@@ -22,6 +22,8 @@ class Problem:
     status: int
     code: str
     message: str
+    closes: bool = False
+    """Whether the connection ends here: nobody can be sure where the next request on it would begin."""
 
 
 class BodyProblemError(Exception):
@@ -36,6 +38,9 @@ TOO_LARGE = Problem(413, "body_too_large", f"The request body is larger than {HT
 STALLED = Problem(408, "body_stalled", f"Nothing of the request body came for {BODY_STALL_SECONDS_MAX:g} seconds.")
 BROKEN = Problem(400, "body_broken", "The request body broke off or is not what its headers say.")
 UNKNOWN_EXPECTATION = Problem(417, "unknown_expectation", "The only expectation known here is 100-continue.")
+UNKNOWN_VERSION = Problem(505, "unknown_version", "HTTP/1.1 is spoken here, and HTTP/1.0.", closes=True)
+UNKNOWN_CODING = Problem(501, "unknown_coding", "The only transfer coding known here is chunked.", closes=True)
+CODED_1_0 = Problem(400, "ambiguous_body", "HTTP/1.0 has no transfer codings.", closes=True)
 
 
 def is_inline(request: BaseRequest) -> bool:
@@ -49,6 +54,7 @@ def is_inline(request: BaseRequest) -> bool:
 
 async def welcome(request: BaseRequest) -> None:
     """Before a body is read: refuse what is announced as too large, and say 100 Continue to who waits for that."""
+    check_framing(request)
     stated = request.content_length
     if stated is not None and stated > HTTP_BODY_BYTES_MAX:
         raise BodyProblemError(TOO_LARGE)
@@ -61,6 +67,20 @@ async def welcome(request: BaseRequest) -> None:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         # aiohttp takes written bytes for a response that has begun; an interim response is none.
         request.writer.output_size = 0
+
+
+def check_framing(request: BaseRequest) -> None:
+    """Raise `BodyProblemError` for a body of which two servers might see different ends (RFC 9112, 6.1).
+
+    The parser refuses two lengths, and a length beside a coding, but takes any list of codings that ends in `chunked`.
+    """
+    coding = request.headers.get("Transfer-Encoding")
+    if coding is None:
+        return
+    if request.version < (1, 1):
+        raise BodyProblemError(CODED_1_0)
+    if coding.strip(" \t").lower() != "chunked":
+        raise BodyProblemError(UNKNOWN_CODING)
 
 
 async def read_whole(request: BaseRequest) -> bytes:

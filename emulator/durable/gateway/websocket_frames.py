@@ -1,4 +1,4 @@
-"""WebSocket frames as bytes (RFC 6455 §5, RFC 7692): built once for many clients, checked for masks. No I/O.
+"""WebSocket frames as bytes (RFC 6455 §5, RFC 7692), built once for many clients. No I/O.
 
 A server's frames carry no mask, so the same bytes are right for every client: a broadcast is encoded once.
 """
@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable
-from typing import Protocol
 
 from durable.limits import SOCKET_CLOSE_REASON_BYTES_MAX
 
-TEXT, BINARY, CLOSE = 0x1, 0x2, 0x8
-_FIN, _RSV1 = 0x80, 0x40
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+FIN, RSV1 = 0x80, 0x40
 
 _DEFLATE_BYTES_MIN = 1024
 """Smaller payloads are sent as they are: deflate would cost more than it saves."""
@@ -29,18 +27,23 @@ _NEVER_SENT = frozenset({1004, NO_CODE, ABNORMAL, 1015})
 
 
 def close_code_allowed(code: int) -> bool:
-    """Whether a close frame may carry this code (RFC 6455 §7.4.1)."""
+    """Whether an actor may close with this code (platform: every code that RFC 6455 §7.4.1 does not forbid)."""
     return 1000 <= code <= 4999 and code not in _NEVER_SENT
 
 
 def close_frame(code: int, reason: str) -> bytes:
     """A close frame; code 0 or 1005 makes an empty one, a code that must not be sent becomes 1000."""
     if code in (0, NO_CODE):
-        return bytes((_FIN | CLOSE, 0))
+        return bytes((FIN | CLOSE, 0))
     if not close_code_allowed(code):
         code = 1000
     text = reason.encode(errors="replace")[:SOCKET_CLOSE_REASON_BYTES_MAX].decode(errors="ignore").encode()
-    return bytes((_FIN | CLOSE, 2 + len(text))) + code.to_bytes(2, "big") + text
+    return bytes((FIN | CLOSE, 2 + len(text))) + code.to_bytes(2, "big") + text
+
+
+def pong_frame(payload: bytes) -> bytes:
+    """The answer to a ping."""
+    return bytes((FIN | PONG, len(payload))) + payload
 
 
 class Frame:
@@ -58,9 +61,13 @@ class Frame:
         self._deflated: dict[int, bytes] | None = None
 
     @property
+    def is_text(self) -> bool:
+        return self._opcode == TEXT
+
+    @property
     def plain(self) -> bytes:
         if self._plain is None:
-            self._plain = _header(_FIN | self._opcode, len(self.payload)) + self.payload
+            self._plain = _header(FIN | self._opcode, len(self.payload)) + self.payload
         return self._plain
 
     def for_window(self, window_bits: int) -> bytes:
@@ -79,7 +86,7 @@ class Frame:
             deflater = zlib.compressobj(zlib.Z_BEST_SPEED, zlib.DEFLATED, -window_bits)
             data = deflater.compress(self.payload) + deflater.flush(zlib.Z_SYNC_FLUSH)
             data = data.removesuffix(_FLUSH_TAIL)
-            made = self._deflated[window_bits] = _header(_FIN | _RSV1 | self._opcode, len(data)) + data
+            made = self._deflated[window_bits] = _header(FIN | RSV1 | self._opcode, len(data)) + data
         return made
 
 
@@ -89,63 +96,3 @@ def _header(first_byte: int, length: int) -> bytes:
     if length < 65536:
         return struct.pack("!BBH", first_byte, 126, length)
     return struct.pack("!BBQ", first_byte, 127, length)
-
-
-class FrameParser(Protocol):
-    """What reads a client's bytes: `feed_data` returns whether it wants no more, and what it left."""
-
-    def feed_data(self, data: bytes) -> tuple[bool, bytes]: ...
-    def feed_eof(self) -> None: ...
-
-
-class MaskGuard:
-    """Stands before a parser that also takes unmasked frames: RFC 6455 §5.1 tells a server to close on them.
-
-    It looks at the first bytes of each frame only. At an unmasked one `on_unmasked` is called and the parser sees the
-    end of the stream, so that what came before is delivered first.
-    """
-
-    def __init__(self, parser: FrameParser, on_unmasked: Callable[[], None]) -> None:
-        self._parser = parser
-        self._on_unmasked = on_unmasked
-        self._skip = 0  # bytes of the current frame that are still to come
-        self._header: bytes = b""  # a header that is not complete
-        self._broken = False
-
-    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        if self._broken:
-            return True, b""
-        if self._skip >= len(data):
-            self._skip -= len(data)
-            return self._parser.feed_data(data)
-        carried = len(self._header)
-        unmasked = self._find_unmasked(self._header + data)
-        if unmasked is None:
-            return self._parser.feed_data(data)
-        self._broken = True
-        self._parser.feed_data(data[: max(0, unmasked - carried)])
-        self._on_unmasked()
-        self._parser.feed_eof()
-        return True, b""
-
-    def feed_eof(self) -> None:
-        self._parser.feed_eof()
-
-    def _find_unmasked(self, data: bytes) -> int | None:
-        """Where the first frame without a mask begins."""
-        position, end = self._skip, len(data)
-        self._skip, self._header = 0, b""
-        while position < end:
-            known = end - position
-            if known >= 2 and data[position + 1] < 0x80:
-                return position
-            length = data[position + 1] & 0x7F if known >= 2 else 0
-            header = 6 if length < 126 else 8 if length == 126 else 14
-            if known < 2 or known < header - 4:
-                self._header = data[position:]
-                return None
-            if length >= 126:
-                length = int.from_bytes(data[position + 2 : position + header - 4], "big")
-            position += header + length
-        self._skip = position - end
-        return None

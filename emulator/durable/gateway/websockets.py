@@ -16,18 +16,23 @@ from aiohttp import web
 
 from durable.clock import Clock, SystemClock
 from durable.errors import WireError
-from durable.gateway.client_socket import VANISHED, ClientSocket, Upgrade
-from durable.gateway.events import OnEvent, SocketEventsLost, SocketGone, SocketOpened
+from durable.gateway.accepted_sockets import AcceptedSockets, OnReload
+from durable.gateway.auto_responses import AutoResponses
+from durable.gateway.client_socket import VANISHED, ClientSocket
+from durable.gateway.events import OnEvent, SocketEventsLost, SocketGone, SocketOpened, SocketsDropped
+from durable.gateway.frame_writer import Outbox
 from durable.gateway.headers import InvalidHeaderError, ReplyHead
+from durable.gateway.joined_sockets import join
 from durable.gateway.link import HostLink
 from durable.gateway.router import Router
 from durable.gateway.socket_delivery import SocketDelivery
 from durable.gateway.socket_record import SocketRecord
+from durable.gateway.socket_table import LATE_CONNECT_SECONDS, SocketTable
+from durable.gateway.upgrade import UPGRADE_REQUEST, UpgradeRequest, upgrade_of
 from durable.gateway.websocket_frames import ABNORMAL, NO_CODE, Frame
-from durable.limits import SOCKET_CONNECT_SECONDS_MAX
+from durable.limits import REBIND_REQUEST_BYTES_MAX, SOCKET_CONNECT_SECONDS_MAX
 from durable.wire.messages import (
     ActorKey,
-    AutoResponded,
     AutoResponseState,
     Begun,
     Done,
@@ -43,11 +48,7 @@ from durable.wire.messages import (
     SocketState,
 )
 
-_GOING_AWAY, _SERVER_ERROR, _SERVICE_RESTART, _TRY_AGAIN_LATER = 1001, 1011, 1012, 1013
-_OWN_FIELDS = frozenset({"connection", "upgrade", "content-length", "content-type", "transfer-encoding", "date"})
-"""Fields of a 101 that the handshake sets itself, with every `sec-websocket-*`."""
-_LATE_CONNECT_SECONDS = 1.0
-"""How long a reply that was underway when its host ended may take to hand its socket over."""
+_GOING_AWAY, _SERVER_ERROR, _TRY_AGAIN_LATER = 1001, 1011, 1013
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class ClientSockets:
     def __init__(
         self,
         router: Router,
+        on_reload: OnReload = "keep",
         *,
         on_event: OnEvent,
         class_name: Callable[[str], str],
@@ -77,9 +79,20 @@ class ClientSockets:
         self._on_event = on_event
         self._class_name = class_name
         self._clock = clock or SystemClock()
-        self._records: dict[int, SocketRecord] = {}
         self._delivery = SocketDelivery(router)
-        self._auto_responses: dict[tuple[str, str], AutoResponseState] = {}
+        self._outbox = Outbox()
+        self._records = SocketTable(self._delivery, self.expire)
+        self._on_reload = on_reload
+        self._stopping = False
+        self._in_memory = AcceptedSockets(
+            router,
+            self._records,
+            self._delivery,
+            keep=on_reload == "rebind",
+            on_event=on_event,
+            class_name=class_name,
+        )
+        self._auto_responses = AutoResponses(self._delivery, self._clock)
         self._events_lost = 0
         self._check_head = ReplyHead().render
 
@@ -90,7 +103,7 @@ class ClientSockets:
         link.on(SocketSend, self._send)
         link.on(SocketClose, self._close)
         link.on(SocketAttachment, self._attach)
-        link.on(SetAutoResponse, self._set_auto_response)
+        link.on(SetAutoResponse, self._auto_responses.set)
         link.on(Begun, partial(self._begun, link))
         link.on(Done, partial(self._done, link))
 
@@ -101,12 +114,12 @@ class ClientSockets:
         Raises `InvalidHeaderError` before anything is written when the reply or the request cannot make a WebSocket.
         """
         self._check_head(reply.status, reply.reason, reply.headers, length=None)
-        upgrade = _upgrade(reply)
+        upgrade = upgrade_of(reply)
         if not upgrade.can_prepare(request):
             raise InvalidHeaderError("The response has status 101, but the client's WebSocket handshake is not valid.")
         record = self._records.get(reply.socket)
         if record is None:
-            record = self._add(reply.socket, link)  # its other end may be accepted after this reply
+            record = self._records.add(self, reply.socket, link)  # its other end may be accepted after this reply
         elif record.client is not None:
             raise InvalidHeaderError("The WebSocket of this response was handed to another client before.")
         try:
@@ -117,9 +130,10 @@ class ClientSockets:
         except BaseException:
             self._abandon(record)
             raise
-        self._plan_expiry(record, None if record.actor is not None else SOCKET_CONNECT_SECONDS_MAX)
+        self._records.plan_expiry(record, None if record.actor is not None else SOCKET_CONNECT_SECONDS_MAX)
         record.protocol = upgrade.ws_protocol or ""
-        client = ClientSocket(request.protocol, transport, upgrade, record)
+        record.request = None if record.hibernatable else self._kept_request(request)
+        client = ClientSocket(request.protocol, transport, upgrade, record, self._outbox)
         record.connect(client)
         self._report_opened(record)
         await client.run()
@@ -135,8 +149,18 @@ class ClientSockets:
         record = self._records.get(socket)
         return record.actor if record is not None else None
 
+    def _kept_request(self, request: web.BaseRequest) -> UpgradeRequest | None:
+        """What a socket is rebound with, when it may have to be and the request is not too large to be kept."""
+        asked = request.get(UPGRADE_REQUEST) if self._on_reload == "rebind" else None
+        return asked if asked is not None and asked.size <= REBIND_REQUEST_BYTES_MAX else None
+
+    def stop(self) -> None:
+        """The emulator is about to end its hosts: none comes after them, so nobody is told to come again."""
+        self._stopping = True
+        self._in_memory.stop()
+
     def close_all(self, code: int = _GOING_AWAY, reason: str = "") -> None:
-        """The emulator stops."""
+        """The emulator stops. No handler runs for it: the objects are not in memory any more (as on the platform)."""
         for record in list(self._records.values()):
             record.close(code, reason)
 
@@ -155,7 +179,7 @@ class ClientSockets:
     def _accepted(self, link: HostLink, message: SocketAccepted) -> None:
         record = self._records.get(message.socket)
         if record is None:
-            record = self._add(message.socket, link)
+            record = self._records.add(self, message.socket, link)
         elif record.actor is not None:
             raise WireError(f"socket {message.socket} was accepted twice")
         record.actor = message.actor
@@ -163,9 +187,19 @@ class ClientSockets:
         record.hibernatable = message.hibernatable
         record.link = link
         if record.client is not None:
-            self._plan_expiry(record, None)
+            self._records.plan_expiry(record, None)
             self._report_opened(record)
             record.resume()
+        if message.joins:
+            self._join(record, self._records.get(message.joins))
+
+    def _join(self, record: SocketRecord, other: SocketRecord | None) -> None:
+        """User code holds both ends of a pair: no client comes for either."""
+        for end in (record, other):
+            if end is not None:
+                self._records.plan_expiry(end, None)
+                self._report_opened(end)
+        join(record, other)
 
     def _send(self, message: SocketSend) -> None:
         # The frame is built once, whatever the number of sockets: this loop is all that a broadcast costs per client.
@@ -187,19 +221,12 @@ class ClientSockets:
         record.close(message.code, message.reason)
         if message.code == ABNORMAL:
             # The actor dropped it and wants to hear no more of it.
-            self._remove([record])
+            self._records.end([record])
 
     def _attach(self, message: SocketAttachment) -> None:
         record = self._records.get(message.socket)
         if record is not None:
             record.attachment = message.attachment
-
-    def _set_auto_response(self, message: SetAutoResponse) -> None:
-        key = (message.actor.namespace, message.actor.id)
-        if message.request is None or message.response is None:
-            self._auto_responses.pop(key, None)
-        else:
-            self._auto_responses[key] = AutoResponseState(message.actor, message.request, message.response)
 
     def _begun(self, link: HostLink, message: Begun) -> None:
         self._delivery.begun(link, message.events)
@@ -211,7 +238,7 @@ class ClientSockets:
     # --- what clients do (SocketRoom) ------------------------------------------------------------------------------
     def took(self, record: SocketRecord, text: str | None, binary: bytes | None) -> None:
         if text is not None:
-            if record.hibernatable and self._auto_responses and self._answered(record, text):
+            if record.hibernatable and self._auto_responses and self._auto_responses.answer(record, text):
                 return
             size = len(text)
         else:
@@ -233,25 +260,12 @@ class ClientSockets:
             code = record.close_code or NO_CODE
             self._on_event(SocketGone(self._class_name(record.actor.namespace), record.actor.name, code))
         if record.finished or record.actor is None:
-            self._remove([record])
+            self._records.remove([record])
 
     def pause(self, record: SocketRecord) -> asyncio.Future[None] | None:
         if self._records.get(record.socket) is not record:
             return None  # nobody wants its events; reading on is how its end is noticed
         return self._delivery.pause(record)
-
-    def _answered(self, record: SocketRecord, text: str) -> bool:
-        assert record.actor is not None
-        assert record.client is not None
-        pair = self._auto_responses.get((record.actor.namespace, record.actor.id))
-        if pair is None or pair.request != text:
-            return False
-        record.client.send(Frame(pair.response, None))
-        record.auto_response_ms = self._clock.wall_ms()
-        link = self._delivery.link_of(record)
-        if link is not None:
-            link.send(AutoResponded(record.socket, record.auto_response_ms))
-        return True
 
     def _emit_last(self, record: SocketRecord, message: SocketClosed | SocketFailed) -> None:
         if not record.last_heard and record.actor is not None and self._records.get(record.socket) is record:
@@ -261,8 +275,10 @@ class ClientSockets:
     def _finish(self, record: SocketRecord) -> None:
         """The actor has handled the socket's final event, or never will."""
         record.finished = True
+        if isinstance(record.client, ClientSocket):
+            record.client.settled()
         if record.dead:
-            self._remove([record])
+            self._records.remove([record])
 
     # --- hosts come and go -----------------------------------------------------------------------------------------
     def hold(self) -> None:
@@ -273,15 +289,15 @@ class ClientSockets:
         """The host ended in order; `not_begun` is its last word."""
         self._end_host(link, frozenset(not_begun))
 
+    def busy(self, link: HostLink) -> bool:
+        """Whether the host was told of anything on a socket that it has not done."""
+        return self._delivery.is_busy(link)
+
     def host_lost(self, link: HostLink) -> None:
         """The host died."""
         self._end_host(link, frozenset())
 
     def _end_host(self, link: HostLink, not_begun: frozenset[int]) -> None:
-        pinned = [record for record in self._records.values() if not record.hibernatable and record.link is link]
-        for record in pinned:
-            record.close(_SERVICE_RESTART, "the program was restarted")
-        self._remove(pinned)
         lost = self._delivery.end_host(link, not_begun)
         for record, message in lost:
             if isinstance(message, SocketClosed) and message.was_clean:
@@ -292,9 +308,29 @@ class ClientSockets:
         if lost:
             self._events_lost += len(lost)
             self._on_event(SocketEventsLost(len(lost)))
+        # At the stop, and where sockets are dropped with the reload, all of them get the same end, a little later.
+        if not (self._stopping or (self._on_reload == "drop" and link.closed_in_order)):
+            self._in_memory.host_ended(
+                [record for record in self._records.values() if record.in_memory and record.link is link]
+            )
         for record in self._records.values():
             if record.client is None and record.link is link:
-                self._plan_expiry(record, _LATE_CONNECT_SECONDS)
+                self._records.plan_expiry(record, LATE_CONNECT_SECONDS)
+
+    def generation_ended(self) -> None:
+        """A reload has ended every host; with "drop" every socket ends with them, unheard, as on the platform
+        (Durable Objects: Use WebSockets, "Code updates will disconnect all WebSockets")."""
+        if self._on_reload != "drop":
+            return
+        records = list(self._records.values())
+        connected = sum(record.client is not None and not record.dead for record in records)
+        for record in records:
+            record.close(ABNORMAL, "")
+        messages = self._delivery.events
+        self._records.end(records)
+        self._auto_responses.clear()
+        if connected:
+            self._on_event(SocketsDropped(connected, messages))
 
     def attach_states(self, shard: int, shards: int) -> tuple[list[SocketState], list[AutoResponseState]]:
         """What the next host of this shard has to know, oldest socket first."""
@@ -303,62 +339,34 @@ class ClientSockets:
             # The router's placement, but for a number of shards that it may not have yet.
             return int(actor.id[:8], 16) % shards == shard
 
-        states = (record.state() for record in self._records.values())
-        return (
-            [state for state in states if state is not None and owned(state.actor)],
-            [state for state in self._auto_responses.values() if owned(state.actor)],
-        )
+        found = (record.state() for record in self._records.values())
+        states = [state for state in found if state is not None and owned(state.actor)]
+        return states, self._auto_responses.of_next_host(owned, states)
 
     def release(self) -> None:
         """Hosts are attached: what waited goes first, in order."""
         self._delivery.release()
+        self._in_memory.release()
 
     # --- records ---------------------------------------------------------------------------------------------------
-    def _add(self, socket: int, link: HostLink) -> SocketRecord:
-        record = self._records[socket] = SocketRecord(self, socket, link)
-        self._plan_expiry(record, SOCKET_CONNECT_SECONDS_MAX)
-        return record
-
-    def _remove(self, records: Collection[SocketRecord]) -> None:
-        """Forget sockets and whatever was to be told about them."""
-        for record in records:
-            self._records.pop(record.socket, None)
-            self._plan_expiry(record, None)
-        self._delivery.drop(records)
-
-    def _plan_expiry(self, record: SocketRecord, seconds: float | None) -> None:
-        if record.expiry is not None:
-            record.expiry.cancel()
-        record.expiry = None if seconds is None else asyncio.get_running_loop().call_later(seconds, self.expire, record)
-
     def expire(self, record: SocketRecord) -> None:
         """One half of the socket did not come in time."""
         if record.client is None:
             self._abandon(record)
         elif record.actor is None:
             record.close(_SERVER_ERROR, "the server did not accept this WebSocket")
-            self._remove([record])
+            self._records.remove([record])
 
     def _abandon(self, record: SocketRecord) -> None:
         """There is no client and there will be none."""
-        self._plan_expiry(record, None)
+        self._records.plan_expiry(record, None)
         record.dead = True
         record.unsent.clear()
-        if record.actor is None:
-            self._remove([record])
+        if record.actor is None or record.finished:
+            self._records.remove([record])
         else:
             self.closed(record, ABNORMAL, VANISHED, False)
 
     def _report_opened(self, record: SocketRecord) -> None:
         if record.actor is not None:
             self._on_event(SocketOpened(self._class_name(record.actor.namespace), record.actor.name))
-
-
-def _upgrade(reply: HttpReply) -> Upgrade:
-    protocol = next((value for name, value in reply.headers if name.lower() == "sec-websocket-protocol"), None)
-    upgrade = Upgrade(protocol)
-    for name, value in reply.headers:
-        lowered = name.lower()
-        if lowered not in _OWN_FIELDS and not lowered.startswith("sec-websocket-"):
-            upgrade.headers.add(name, value)
-    return upgrade

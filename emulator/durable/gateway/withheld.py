@@ -62,6 +62,11 @@ _KEYS: dict[type, Callable[[Any], Iterable[Key]]] = {
     SetAutoResponse: lambda message: (message.actor.id,),
 }
 
+
+def _no_keys(_message: Any) -> Iterable[Key]:
+    return ()
+
+
 _KEYS_MIN = 1024
 """Remembered keys that are not worth a look for old ones."""
 
@@ -146,8 +151,13 @@ class Withheld:
             else:
                 del self._by_epoch[epoch]
         self._count -= len(dropped)
-        if not self._by_epoch:
-            self._key_epochs.clear()
+        # What is said next of their sockets, such as that they are closed, need not wait for what will never come.
+        self._key_epochs = {
+            key: epoch
+            for epoch in sorted(self._by_epoch)
+            for message in self._by_epoch[epoch]
+            for key in _KEYS.get(type(message), _no_keys)(message)
+        }
         return dropped
 
     def clear(self) -> None:

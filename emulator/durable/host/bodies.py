@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callab
 from typing import Any, cast
 
 from durable.actor.actor import Actor
+from durable.actor.pins import BODY
 from durable.limits import BODY_CHUNK_BYTES, BODY_WINDOW_BYTES
 from durable.wire.messages import BodyChunk, BodyCredit, BodyEnd, Message
 
@@ -195,7 +196,9 @@ class ChannelBodies:
         except BaseException as error:
             if not credit.refused:
                 self._send(BodyEnd(stream, _sendable(f"{type(error).__name__}: {error}")))
-            raise
+            if not (isinstance(content, PipeReader) and isinstance(error, OSError)):
+                raise
+            # Passed on, and nobody's failure here: a client that left, or a stream whose own actor has told of it.
         finally:
             del self._outgoing[stream]
 
@@ -263,7 +266,7 @@ def pump_from_actor(actor: Actor, content: AsyncIterable[bytes | str]) -> PipeRe
         elif task.exception() is not None:
             pipe.end(str(task.exception()))
 
-    task = actor.spawn(pump())
+    task = actor.spawn(pump(), BODY)
     credit.on_refused = task.cancel
     task.add_done_callback(over)
     return PipeReader(pipe)

@@ -9,32 +9,34 @@ import math
 import os
 import socket
 from collections.abc import Callable, Coroutine
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from durable import values
 from durable.actor.actor import Actor
-from durable.actor.events import AlarmEvent, CallEvent, Event, FetchEvent, SocketEvent
-from durable.actor.failure import report_error, status_of
+from durable.actor.events import AlarmEvent, SocketEvent
+from durable.actor.failure import report_error
 from durable.actor.portability import Portability
 from durable.actor.sockets import SocketTable
+from durable.actor.timers import watch_timers
 from durable.actor.turn import actor_variable, task_factory
 from durable.clock import Clock, SystemClock
-from durable.errors import DataCloneError, WireError
+from durable.errors import WireError
 from durable.host.actor_runtime import ActorRuntime
-from durable.host.bodies import ChannelBodies, PipeReader
+from durable.host.bodies import ChannelBodies
 from durable.host.checkpoints import Checkpoints
+from durable.host.deliveries import Deliveries
 from durable.host.env import Env
+from durable.host.held_sockets import HeldSockets
 from durable.host.index_questions import IndexQuestions
 from durable.host.inspection import inspect
 from durable.host.loader import Project, preimport
+from durable.host.outgoing_sockets import OutgoingSocket
+from durable.host.presence import evict, look
 from durable.host.registry import Registry
 from durable.host.restores import Restores
-from durable.host.transport import Transport, handed_over
-from durable.host.worker import Worker, client_socket, send_response
-from durable.limits import GC_YOUNG_OBJECTS, RPC_PAYLOAD_BYTES_MAX
-from durable.sdk.http import Request, Response
+from durable.host.transport import Transport
+from durable.host.worker import Worker
+from durable.limits import GC_YOUNG_OBJECTS
 from durable.sdk.object import DurableObject, WorkerEntrypoint
 from durable.sdk.runtime import Runtime
 from durable.sdk.stub import DurableObjectNamespace
@@ -91,18 +93,21 @@ class Host:
         )
         self.bodies = ChannelBodies(self.send, self._channel.drain)
         self.transport = Transport(self)
+        self.held = HeldSockets(self)
+        self.outgoing: set[OutgoingSocket] = set()
         self._project: Project | None = None
         self._epochs: Epochs | None = None
         self._shard, self._shards, self._host_number = 0, 1, 0
         self._sockets_made = 0
         self.index = IndexQuestions(self)
-        self._remote_events: dict[int, Event] = {}
+        self.deliveries = Deliveries(self)
         self.checkpoints = Checkpoints(self)
         self.restores = Restores(self)
         self.pitr_days = 0
         self._background: set[asyncio.Task[Any]] = set()
         self._handlers: dict[type, Callable[[Any], None]] = self._handler_table()
         loop.set_task_factory(task_factory)
+        watch_timers(loop)
         self.send(wire.Hello(version, python, os.getpid()))
         # Now: the import of a program may take its time, and nobody should wonder who is there.
         self._channel.flush()
@@ -113,25 +118,26 @@ class Host:
             wire.Load: self._load,
             wire.Attach: lambda message: self.sockets.restore(message.sockets, message.auto_responses),
             wire.Drain: lambda message: self.background(self._drain(message.deadline_seconds)),
-            wire.HttpRequest: self._http_request,
-            wire.Call: self._call,
-            wire.Cancel: self._cancel,
+            wire.HttpRequest: self.deliveries.http_request,
+            wire.Call: self.deliveries.call,
+            wire.Cancel: self.deliveries.cancel,
             wire.HttpReply: self.transport.answered,
             wire.CallReply: self.transport.answered,
             wire.Failed: self.transport.answered,
             wire.BodyChunk: self.bodies.chunk,
             wire.BodyEnd: self.bodies.end,
             wire.BodyCredit: self.bodies.credit,
-            wire.SocketMessage: self._socket_event,
-            wire.SocketClosed: self._socket_event,
-            wire.SocketFailed: self._socket_event,
-            wire.AutoResponded: self._auto_responded,
+            wire.SocketMessage: self.deliveries.socket_event,
+            wire.SocketClosed: self.deliveries.socket_event,
+            wire.SocketFailed: self.deliveries.socket_event,
+            wire.AutoResponded: self.deliveries.auto_responded,
             wire.IndexDurable: self.index.durable,
             wire.IndexFound: self.index.found,
-            wire.AlarmDue: lambda message: self.registry.deliver(message.actor, AlarmEvent(message)),
-            wire.AlarmGiveUp: self._alarm_give_up,
+            wire.AlarmDue: self.deliveries.alarm_due,
+            wire.AlarmGiveUp: self.deliveries.alarm_give_up,
             wire.Inspect: lambda message: self.background(inspect(self, message)),
-            wire.Evict: self._evict,
+            wire.Evict: lambda message: self.background(evict(self, message)),
+            wire.Look: lambda message: look(self, message),
             wire.Restore: lambda message: self.background(self.restores.answer(message)),
         }
 
@@ -169,11 +175,22 @@ class Host:
             self.finished.set_result(0 if error is None else 1)
 
     def background(self, work: Coroutine[Any, Any, Any]) -> None:
-        """A task of the host's own, kept alive until it is done; its failure is a bug or the user's stream's."""
+        """Work of the host's own, kept alive until it is done; its failure is a bug or the user's stream's."""
+        _ = self.spawn(work)
+
+    def spawn(self, work: Coroutine[Any, Any, Any], context: contextvars.Context | None = None) -> asyncio.Task[Any]:
+        """The same, for whoever wants to end it or hear of its end; in `context`, if one is given."""
         # Of the host, and not of the actor whose output started it: no gate holds it up, no reset cancels it.
-        task = self.loop.create_task(work, context=self.context.copy() if actor_variable.get() is not None else None)
+        if context is None and actor_variable.get() is not None:
+            context = self.context.copy()
+        task = self.loop.create_task(work, context=context)
         self._background.add(task)
         task.add_done_callback(self._background_done)
+        return task
+
+    async def wait_writable(self) -> None:
+        """Wait while the gateway is far behind."""
+        await self._channel.drain()
 
     def _background_done(self, task: asyncio.Task[Any]) -> None:
         self._background.discard(task)
@@ -231,103 +248,10 @@ class Host:
             if class_name in keys
         }
 
-    # --- events from the gateway ------------------------------------------------------------------------------
+    # --- who it is --------------------------------------------------------------------------------------------
     def owns(self, actor_id: str) -> bool:
         """Whether this host's shard has the actor; the gateway's router places by the same rule."""
         return self._shards == 1 or int(actor_id[:8], 16) % self._shards == self._shard
-
-    def body_of(self, message: wire.HttpRequest) -> bytes | PipeReader | None:
-        """To be called as the message arrives: pieces of a body that nobody expects are dropped."""
-        return self.bodies.incoming(message.stream) if message.stream else (message.body or None)
-
-    def request(self, message: wire.HttpRequest, body: bytes | PipeReader | None) -> Request:
-        """The sdk's request for a message of the gateway."""
-        request = Request(message.url, method=message.method, headers=message.headers)
-        request.replace_content(body)
-        return request
-
-    def _http_request(self, message: wire.HttpRequest) -> None:
-        if message.actor is None:
-            self.worker.start(message)
-            return
-        event = FetchEvent(self.request(message, self.body_of(message)), partial(self._answer_fetch, message.id))
-        self._remote_events[message.id] = event
-        self.registry.deliver(message.actor, event)
-
-    def _answer_fetch(self, request_id: int, actor: Actor, response: Any, error: BaseException | None) -> None:
-        self._remote_events.pop(request_id, None)
-        if error is not None:
-            self._answer_error(request_id, actor, error, "fetch")
-            return
-        assert isinstance(response, Response)
-        socket = client_socket(response)
-        ready = handed_over(actor, response)
-        actor.emit(lambda epoch: send_response(self, request_id, epoch, ready, socket, actor.key))
-
-    def _call(self, message: wire.Call) -> None:
-        try:
-            args, kwargs = values.decode(message.payload)
-        except ValueError as error:
-            self.send(wire.Failed(message.id, 0, self.report(error, "", message.method)))
-            return
-        event = CallEvent(message.method, args, kwargs, partial(self._answer_call, message.id, message.method))
-        self._remote_events[message.id] = event
-        self.registry.deliver(message.actor, event)
-
-    def _answer_call(
-        self, request_id: int, method: str, actor: Actor, result: Any, error: BaseException | None
-    ) -> None:
-        self._remote_events.pop(request_id, None)
-        try:
-            payload = b"" if error is not None else values.encode(result)
-            if len(payload) > RPC_PAYLOAD_BYTES_MAX:
-                raise DataCloneError(
-                    "Serialized RPC arguments or return values are limited to 32MiB, "
-                    f"but the size of this value was: {len(payload)} bytes."
-                )
-        except DataCloneError as refused:
-            error, payload = refused, b""
-        if error is not None:
-            self._answer_error(request_id, actor, error, method)
-        else:
-            actor.emit(lambda epoch: self.send(wire.CallReply(request_id, epoch, payload)))
-
-    def _answer_error(self, request_id: int, actor: Actor, error: BaseException, method: str) -> None:
-        report = self.report_to_caller(actor, error, method)
-        broken = actor.broken is not None
-        actor.emit(
-            lambda epoch: self.send(wire.Failed(request_id, epoch, report, status_of(report), actor.key, broken))
-        )
-
-    def _cancel(self, message: wire.Cancel) -> None:
-        if not self.worker.cancel(message.id):
-            event = self._remote_events.pop(message.id, None)
-            if event is not None:
-                event.cancel()
-
-    def _socket_event(self, message: wire.SocketMessage | wire.SocketClosed | wire.SocketFailed) -> None:
-        record = self.sockets.get(message.socket)
-        if record is None:
-            # Its actor was reset and has forgotten the socket; the gateway forgets the event.
-            self.send(wire.Begun([message.event]))
-            self.send(wire.Done([message.event]))
-            return
-        self.registry.deliver(record.actor, SocketEvent(message))
-
-    def _auto_responded(self, message: wire.AutoResponded) -> None:
-        record = self.sockets.get(message.socket)
-        if record is not None:
-            record.auto_response_ms = message.wall_ms
-
-    def _alarm_give_up(self, message: wire.AlarmGiveUp) -> None:
-        def clear(actor: Actor) -> None:
-            if actor.store.exists and actor.store.alarm.get() == message.scheduled_ms:
-                actor.store.alarm.delete()
-
-        self.registry.deliver(message.actor, _Quiet(clear))
-
-    def _evict(self, message: wire.Evict) -> None:
-        self.send(wire.CallReply(message.id, 0, values.encode(self.registry.evict(message.actor.id))))
 
     def forked(self) -> None:
         """This is a child that user code forked: what it inherited of SQLite is another process's, and stays unused."""
@@ -337,6 +261,8 @@ class Host:
     # --- the end ----------------------------------------------------------------------------------------------
     async def _drain(self, deadline_seconds: float) -> None:
         deadline = self.loop.time() + deadline_seconds
+        for outgoing in self.outgoing:
+            outgoing.hush()
         await self._while(lambda: self.registry.is_lending, deadline)
         not_begun: list[int] = []
         for actor in self.registry.actors:
@@ -356,6 +282,8 @@ class Host:
             await self._while(lambda: self.registry.is_lending, math.inf)
             self._epochs.close()
             self.registry.close_all()
+        for outgoing in list(self.outgoing):
+            outgoing.drop()
         self.send(wire.Closed(epoch, not_begun))
         self._channel.flush()
         if not self.finished.done():
@@ -440,6 +368,10 @@ class Host:
     def begun(self, event: int) -> None:
         self.send(wire.Begun([event]))
 
+    def own_file(self, file: str) -> str | None:
+        project = self._project
+        return os.path.relpath(file, project.root) if project is not None and project.owns(file) else None
+
     def actor_gone(self, actor: Actor) -> None:
         self.registry.gone(actor)
 
@@ -449,6 +381,10 @@ class Host:
         )
 
     def report_to_caller(self, actor: Actor, error: BaseException, method: str) -> ErrorReport:
+        if actor.constructing and actor.broken is error:
+            activation = actor.activation
+            activation.report = activation.report or self.report(error, actor.label, "__init__")
+            return activation.report
         # What never was raised comes from us: the actor was too busy, or was reset.
         return report_error(
             error, is_user_file=self._project.owns if self._project else _nothing_owned, label=actor.label,
@@ -461,25 +397,6 @@ class Host:
     def log_failure(self, error: BaseException, label: str, method: str) -> None:
         report = self.report(error, label, method)
         self.send(wire.Log("error", f"{report.type}: {report.message}", label, report))
-
-
-class _Quiet(Event):
-    """An event of the engine's own inside an actor; nobody is answered."""
-
-    __slots__ = ("_work",)
-
-    def __init__(self, work: Callable[[Actor], None]) -> None:
-        super().__init__()
-        self._work = work
-
-    async def run(self, actor: Actor) -> Any:
-        self._work(actor)
-
-    def succeed(self, actor: Actor, result: Any) -> None:
-        return
-
-    def fail(self, actor: Actor, error: BaseException) -> None:
-        return
 
 
 def _nothing_owned(file: str) -> bool:

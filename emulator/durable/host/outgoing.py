@@ -12,14 +12,15 @@ from durable.sdk.http import Request, Response
 if TYPE_CHECKING:
     from aiohttp import ClientSession
 
-_session: ClientSession | None = None
+_sessions: dict[bool, ClientSession] = {}
+"""Whether it is for WebSockets → the session."""
 
 
 async def fetch_outside(request: Request, content: Any) -> Response:
     """Send the request with `content`, its body. Raises OSError when no answer comes; a status of 500 is an answer."""
     from aiohttp import ClientError  # loaded here: 150 ms that most hosts never need
 
-    session = _client()
+    session = client()
     try:
         answer = await session.request(
             request.method,
@@ -46,18 +47,26 @@ async def _body(answer: Any) -> AsyncIterator[bytes]:
         answer.release()
 
 
-def _client() -> ClientSession:
-    global _session
-    if _session is None or _session.closed:
-        from aiohttp import ClientSession, ClientTimeout, DummyCookieJar
+def client(*, sockets: bool = False) -> ClientSession:
+    """The process has one for requests and one for WebSockets, each made when it is first wanted."""
+    session = _sessions.get(sockets)
+    if session is None or session.closed:
+        from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 
         # No limit on the whole: a streamed answer may go on for as long as its reader likes.
         timeout = ClientTimeout(total=None, sock_connect=CONNECT_SECONDS_MAX)
-        _session = ClientSession(cookie_jar=DummyCookieJar(), auto_decompress=True, timeout=timeout)
-    return _session
+        # aiohttp lets a hundred connections be open and everybody else wait: right for requests, which end, and wrong
+        # for sockets, whose number has a bound of its own.
+        connector = TCPConnector(limit=0) if sockets else None
+        session = _sessions[sockets] = ClientSession(
+            cookie_jar=DummyCookieJar(), auto_decompress=True, timeout=timeout, connector=connector
+        )
+    return session
 
 
 async def close_client() -> None:
     """Give back the connections, at the end of the host."""
-    if _session is not None:
-        await _session.close()
+    sessions = list(_sessions.values())
+    _sessions.clear()
+    for session in sessions:
+        await session.close()

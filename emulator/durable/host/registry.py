@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from durable.actor.actor import Actor
 from durable.actor.events import Event
+from durable.actor.pins import Pin, call_pins
 from durable.errors import DurableError, StorageError
+from durable.host.constructions import Constructions
 from durable.host.open_files import OpenFiles
 from durable.host.removals import Removals
-from durable.limits import GC_EVICTED_ACTORS
+from durable.limits import GC_EVICTED_ACTORS, SYNCED_LOGS_MAX
 from durable.sdk.object import DurableObject
 from durable.storage.actor_store import ActorStore
 from durable.storage.database import Database
@@ -57,16 +59,19 @@ class Registry:
     def __init__(self, host: Host, layout: StateLayout, idle_seconds: float, files_max: int) -> None:
         self._host = host
         self._layout = layout
-        self._idle_seconds = idle_seconds
+        self.idle_seconds = idle_seconds
         self._actors: dict[str, Actor] = {}
         self._stores: dict[str, ActorStore] = {}
         self._keys: dict[str, ActorKey] = {}
         """Of the stores."""
+        self._synced: dict[str, int] = {}
+        """Of objects without a store: frames of their logs that this process has left on the disk."""
         self._lent: set[str] = set()
         """Objects whose file another thread is using."""
         self._waiting: dict[str, _Waiting] = {}
         self.files = OpenFiles(self, files_max, clock=host.clock.monotonic)
         self._removals = Removals(self, host)
+        self.constructions = Constructions(host.clock.monotonic)
         self._classes: dict[str, type] = {}
         self._closed = False
         self._evicted = 0
@@ -121,6 +126,11 @@ class Registry:
             self._host.restores.begin(key, store)
             return
         del self._waiting[actor_id]
+        failed = self.constructions.pausing(actor_id, store)
+        if failed is not None:
+            for _, event in waiting.events:
+                failed.deliver(event)
+            return
         if is_lost:
             store.lost = missing_file(store.path)
         # Not by `deliver`, which might shut the gate again that was opened for it.
@@ -155,6 +165,7 @@ class Registry:
         if store is None:
             path = self._layout.object_file(key.namespace, key.id)
             store = ActorStore(path, clock=self._host.clock, on_first_write=_nobody, keep_days=self._host.pitr_days)
+            store.synced_frames = self._synced.pop(key.id, 0)
             store.before_open = partial(self.files.opening, key.id, store)
             self._stores[key.id] = store
             self._keys[key.id] = key
@@ -172,6 +183,10 @@ class Registry:
         self.files.closed(actor_id)
         with contextlib.suppress(StorageError):
             store.close()
+        if store.synced_frames:
+            self._synced[actor_id] = store.synced_frames
+            if len(self._synced) > SYNCED_LOGS_MAX:
+                del self._synced[next(iter(self._synced))]
 
     @property
     def stores(self) -> list[ActorStore]:
@@ -236,8 +251,9 @@ class Registry:
         """The activation ended; its file stays for the next one."""
         if self._actors.get(actor.key.id) is actor:
             del self._actors[actor.key.id]
-            actor.store.on_first_write = _nobody
+            actor.store.on_first_write = actor.store.on_critical = _nobody
             actor.store.lost = None
+            self.constructions.ended(actor)
         self.files.gone(actor)
 
     def _activate(self, key: ActorKey, store: ActorStore) -> Actor:
@@ -251,10 +267,14 @@ class Registry:
     def evict(self, actor_id: str) -> bool:
         """Drop an activation now, if nothing pins it."""
         actor = self._actors.get(actor_id)
-        if actor is None or actor.pins():
+        if actor is None or actor.is_pinned or self.pins(actor):
             return False
         actor.evict()
         return True
+
+    def pins(self, actor: Actor) -> list[Pin]:
+        """What keeps a live actor in memory."""
+        return [*actor.pins(), *call_pins(actor, self._host.transport.pending_calls().get(actor, []))]
 
     def disown(self) -> None:
         """Refuse every use of the files from now on, in a forked child; closing them is left to the child's end."""
@@ -275,7 +295,7 @@ class Registry:
         self._keys.clear()
 
     def _sweep_later(self) -> None:
-        seconds = max(_SWEEP_SECONDS_MIN, min(_SWEEP_SECONDS_MAX, self._idle_seconds / 2))
+        seconds = max(_SWEEP_SECONDS_MIN, min(_SWEEP_SECONDS_MAX, self.idle_seconds / 2))
         self._host.loop.call_later(seconds, self._sweep_again)
 
     def _sweep_again(self) -> None:
@@ -284,11 +304,14 @@ class Registry:
 
     def sweep(self) -> None:
         """Evict what has been idle for long enough, and close the files that nobody needs."""
-        limit = self._host.clock.monotonic() - self._idle_seconds
-        for actor in self.actors:
-            if actor.last_used < limit and not actor.pins():
+        limit = self._host.clock.monotonic() - self.idle_seconds
+        rested = [actor for actor in self.actors if actor.last_used < limit and not actor.is_pinned]
+        calls = self._host.transport.pending_calls() if rested else {}
+        for actor in rested:
+            if actor not in calls or not call_pins(actor, calls[actor]):
                 actor.evict()
                 self._evicted += 1
+        self.constructions.sweep()
         if self._evicted > max(GC_EVICTED_ACTORS, len(self._actors)):
             self._evicted = 0
             gc.collect()

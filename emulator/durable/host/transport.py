@@ -16,12 +16,12 @@ from durable.actor.failure import raise_from_report
 from durable.actor.turn import actor_variable
 from durable.errors import ActorResetError, DataCloneError
 from durable.host.bodies import detached, pump_from_actor
+from durable.host.client_ends import far_end, handed_on
 from durable.host.pending_call import PendingCall
 from durable.limits import INLINE_BODY_BYTES_MAX, RPC_PAYLOAD_BYTES_MAX
-from durable.sdk.http import Request, Response
+from durable.sdk.http import Headers, Request, Response
 from durable.sdk.ids import DurableObjectId
 from durable.sdk.stub import DurableObjectStub
-from durable.sdk.websocket import WebSocket
 from durable.wire.messages import ActorKey, Call, CallReply, Cancel, Failed, HttpReply, HttpRequest
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ class Transport:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._next_id = 0
-        self._remote: dict[int, tuple[asyncio.Future[Any], DurableObjectStub, Actor | None]] = {}
-        """Questions to other hosts by their id: whose answer, through which stub, and who asked."""
+        self._remote: dict[int, tuple[asyncio.Future[Any], DurableObjectStub, Actor | None, float]] = {}
+        """Questions to other hosts by their id: whose answer, through which stub, who asked, and when."""
 
     def call(
         self,
@@ -54,7 +54,7 @@ class Transport:
         if future.done():
             return PendingCall(future, _nothing)
         if self._host.owns(key.id):
-            settle = partial(self._settle, future, stub, method)
+            settle = partial(self._settle, caller, future, stub, method)
             event = CallEvent(method, values.copy(args), values.copy(kwargs), settle)
             self._deliver(caller, key, event)
             return PendingCall(future, event.cancel)
@@ -77,7 +77,7 @@ class Transport:
         content = detached(caller, request.take_content())
         if self._host.owns(key.id):
             request.replace_content(content)
-            event = FetchEvent(Request(request), partial(self._settle, future, stub, "fetch"))
+            event = FetchEvent(Request(request), partial(self._settle, caller, future, stub, "fetch"))
             self._deliver(caller, key, event)
             return PendingCall(future, event.cancel)
         request_id = self._ask(future, stub, caller)
@@ -101,7 +101,7 @@ class Transport:
 
     def answered(self, message: HttpReply | CallReply | Failed) -> None:
         """The gateway brings what another host answered."""
-        future, stub, _ = self._remote.pop(message.id, (None, None, None))
+        future, stub, _, _ = self._remote.pop(message.id, (None, None, None, 0.0))
         if future is None or stub is None or future.done():
             if isinstance(message, HttpReply) and message.stream:
                 self._host.bodies.refuse(message.stream)
@@ -119,12 +119,10 @@ class Transport:
             self._fail(future, stub, error)
 
     def _response(self, message: HttpReply) -> Response:
-        socket = None
-        if message.socket:
-            socket = WebSocket()
-            socket.remote_socket = message.socket
         content = self._host.bodies.incoming(message.stream) if message.stream else (message.body or None)
-        response = Response(None, message.status, message.reason, message.headers, socket)
+        headers = Headers(message.headers)
+        socket = far_end(message.socket, headers) if message.socket else None
+        response = Response(None, message.status, message.reason, headers, socket)
         response.replace_content(content)
         return response
 
@@ -142,7 +140,7 @@ class Transport:
 
     def _ask(self, future: asyncio.Future[Any], stub: DurableObjectStub, caller: Actor | None) -> int:
         self._next_id += 1
-        self._remote[self._next_id] = (future, stub, caller)
+        self._remote[self._next_id] = (future, stub, caller, self._host.clock.monotonic())
         return self._next_id
 
     def questions_of(self, callers: list[ActorKey]) -> list[int]:
@@ -150,9 +148,25 @@ class Transport:
         asked_by = {caller.id for caller in callers}
         return [
             number
-            for number, (_, _, caller) in self._remote.items()
+            for number, (_, _, caller, _) in self._remote.items()
             if caller is not None and caller.key.id in asked_by
         ]
+
+    def pending_calls(self) -> dict[Actor, list[tuple[str, float]]]:
+        """What each actor has asked of others and has no answer to: of whom, and since when by the host's clock.
+
+        Found by looking at every event of this host, so that no call pays for it.
+        """
+        found: dict[Actor, list[tuple[str, float]]] = {}
+        for actor in self._host.registry.actors:
+            for event, since in actor.delivered_events():
+                settle: Any = getattr(event, "settle", None)
+                if isinstance(settle, partial) and settle.func == self._settle and settle.args[0] is not None:
+                    found.setdefault(settle.args[0], []).append((f"{event.label} of {actor.label}", since))
+        for _, stub, caller, since in self._remote.values():
+            if caller is not None:
+                found.setdefault(caller, []).append((f"an object of another process, {stub.id}", since))
+        return found
 
     def _cancel_remote(self, request_id: int) -> None:
         if self._remote.pop(request_id, None) is not None:
@@ -174,6 +188,7 @@ class Transport:
 
     def _settle(
         self,
+        caller: Actor | None,
         future: asyncio.Future[Any],
         stub: DurableObjectStub,
         method: str,
@@ -181,6 +196,7 @@ class Transport:
         result: Any,
         error: BaseException | None,
     ) -> None:
+        # `caller` is there for whoever looks what the caller waits for: see `pending_calls`.
         host = self._host
         stub.activation = actor.activation
 
@@ -199,7 +215,7 @@ class Transport:
             actor.emit(lambda epoch: actor.when_durable(epoch, fail, lost))
             return
         if isinstance(result, Response):
-            result = handed_over(actor, result)
+            result = handed_on(host, result, handed_over(actor, result))
 
         def resolve() -> None:
             if not future.done():

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Coroutine
+import contextvars
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 from durable.actor.failure import status_of
 from durable.actor.handlers import call_relaxed, maybe_await
+from durable.actor.memory_sockets import Heard
+from durable.actor.sockets import copied_attachment
+from durable.host.client_ends import client_number
+from durable.host.held_sockets import hear_in
 from durable.host.outgoing import fetch_outside
+from durable.host.outgoing_sockets import OutgoingSocket, fetch_socket, wants_socket
 from durable.host.transport import served_by_variable
 from durable.limits import INLINE_BODY_BYTES_MAX
 from durable.sdk.aliases import find_handler
 from durable.sdk.http import Request, Response
 from durable.sdk.object import WorkerEntrypoint
-from durable.sdk.runtime import runtime_variable
+from durable.sdk.runtime import NEWEST, runtime_variable
 from durable.sdk.state import ExecutionContext
 from durable.sdk.websocket import WebSocket
 from durable.wire.messages import ActorKey, Failed, HttpReply, HttpRequest
@@ -25,10 +31,11 @@ if TYPE_CHECKING:
 
 
 class WorkerContext(ExecutionContext):
-    """`ctx` of one request, and the runtime that free functions find while it runs."""
+    """`ctx` of one request, and the runtime that free functions find while it runs; the holder of its sockets."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
+        self._context: contextvars.Context | None = None
 
     def wait_until(self, work: Coroutine[Any, Any, Any] | Awaitable[Any]) -> None:
         async def wait() -> None:
@@ -39,14 +46,56 @@ class WorkerContext(ExecutionContext):
 
         self._host.background(wait())
 
+    # --- Runtime ---------------------------------------------------------------------------------------------------
+    @property
+    def compatibility_date(self) -> str:
+        return self._host.compatibility_date or NEWEST
+
     async def fetch(self, request: Request) -> Response:
+        if wants_socket(request):
+            return await fetch_socket(self._host, self, request)
         return await fetch_outside(request, request.take_content())
 
     def accept_in_memory(self, socket: WebSocket) -> None:
-        raise RuntimeError(
-            "a worker cannot keep a WebSocket: forward the upgrade to an object with stub.fetch(request), "
-            "and accept the socket there with ctx.accept_web_socket(server)"
-        )
+        self._keep_context()
+        if socket.outside is not None:
+            socket.outside.accept(self)
+        else:
+            self._host.held.accept(socket, self._keep_context())
+
+    def copied_attachment(self, value: Any) -> Any:
+        return copied_attachment(value)
+
+    def connect(self, socket: WebSocket, protocols: Sequence[str]) -> None:
+        self._keep_context()
+        OutgoingSocket(self._host, self, socket, socket.url or "").open(protocols)
+
+    def _keep_context(self) -> contextvars.Context:
+        """What listeners run in: the request's context, without the list that only its log line needs."""
+        if self._context is None:
+            self._context = contextvars.copy_context()
+            self._context.run(served_by_variable.set, None)
+        return self._context
+
+    # --- SocketHolder ----------------------------------------------------------------------------------------------
+    def check_usable(self) -> None:
+        return
+
+    def say(self, output: Callable[[], None]) -> None:
+        # A worker has no writes of its own to wait for.
+        output()
+
+    def hear(self, socket: WebSocket, message: Heard, done: Callable[[], None]) -> None:
+        hear_in(self._host, self._keep_context(), socket, message, done)
+
+    async def wait_room(self) -> None:
+        return
+
+    def hold(self, socket: OutgoingSocket) -> None:
+        return
+
+    def let_go(self, socket: OutgoingSocket) -> None:
+        return
 
 
 class Worker:
@@ -63,7 +112,7 @@ class Worker:
 
     def start(self, message: HttpRequest) -> None:
         # Here and not in the task: the first pieces of a streamed body may be right behind its request.
-        body = self._host.body_of(message)
+        body = self._host.deliveries.body_of(message)
         task = self._host.loop.create_task(self._serve(message, body))
         self._running[message.id] = task
         # Not in a `finally` of the coroutine: a task that is cancelled before its first step never enters it.
@@ -94,10 +143,10 @@ class Worker:
             handler = find_handler(entrypoint, "fetch")
             if handler is None:
                 raise TypeError(f"{self._entrypoint.__name__} has no fetch(request) method")
-            response = await maybe_await(call_relaxed(handler, host.request(message, body)))
+            response = await maybe_await(call_relaxed(handler, host.deliveries.request(message, body)))
             if not isinstance(response, Response):
                 raise TypeError(f"fetch() must return a Response, got {type(response).__name__}")
-            socket = client_socket(response)
+            socket = client_number(host, response)
             send_response(host, message.id, 0, response, socket, served_by[-1] if served_by else None)
         except BaseException as error:
             task = asyncio.current_task()
@@ -126,21 +175,3 @@ def send_response(
     )  # fmt: skip
     if stream and content is not None:
         host.background(host.bodies.send_all(stream, content))
-
-
-def client_socket(response: Response) -> int:
-    """The number of the socket whose client end the response hands over; 0 when it hands over none."""
-    client = response.web_socket
-    if client is None:
-        return 0
-    if client.handed_over:
-        raise TypeError("Can't return WebSocket that was already used in a response.")
-    client.handed_over = True
-    if client.remote_socket:
-        return client.remote_socket
-    if client.peer is None or client.peer.link is None:
-        raise TypeError(
-            "nobody accepted the server's end of this WebSocket: "
-            "call ctx.accept_web_socket(server) before returning the client's"
-        )
-    return client.peer.link.socket

@@ -21,6 +21,8 @@ CAMEL_TO_SNAKE: dict[str, str] = {
     "setWebSocketAutoResponse": "set_web_socket_auto_response",
     "getWebSocketAutoResponse": "get_web_socket_auto_response",
     "getWebSocketAutoResponseTimestamp": "get_web_socket_auto_response_timestamp",
+    "setHibernatableWebSocketEventTimeout": "set_hibernatable_web_socket_event_timeout",
+    "getHibernatableWebSocketEventTimeout": "get_hibernatable_web_socket_event_timeout",
     "passThroughOnException": "pass_through_on_exception",
     # storage
     "deleteAll": "delete_all",
@@ -58,6 +60,9 @@ CAMEL_TO_SNAKE: dict[str, str] = {
     "addEventListener": "add_event_listener",
     "removeEventListener": "remove_event_listener",
     "readyState": "ready_state",
+    "binaryType": "binary_type",
+    "allowHalfOpen": "allow_half_open",
+    "wasClean": "was_clean",
     # handlers that user classes define
     "webSocketMessage": "web_socket_message",
     "webSocketClose": "web_socket_close",

@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from durable.sdk.http import Request, Response
-from durable.sdk.websocket import WebSocket
+
+if TYPE_CHECKING:
+    from durable.sdk.websocket import WebSocket
+
+
+NEWEST = "9999-12-31"
+"""The compatibility date of a program that names none: it runs like a new one."""
 
 
 class Runtime(Protocol):
     """One event's surroundings: an actor's, or a worker request's."""
 
+    @property
+    def compatibility_date(self) -> str:
+        """The program's, "2026-04-07"; `NEWEST` when it names none."""
+        ...
+
     async def fetch(self, request: Request) -> Response: ...
     def accept_in_memory(self, socket: WebSocket) -> None: ...
+    def copied_attachment(self, value: Any) -> Any:
+        """A copy such as is kept. Raises DataCloneError, or DurableError when it is too large."""
+        ...
+
+    def connect(self, socket: WebSocket, protocols: Sequence[str]) -> None:
+        """Open a connection to `socket.url`; `socket` hears how that goes."""
+        ...
 
 
 runtime_variable: ContextVar[Runtime] = ContextVar("durable_runtime")

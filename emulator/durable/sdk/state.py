@@ -68,6 +68,14 @@ class DurableObjectState(CamelCase, ABC):
         """When the last auto-response went to `ws` (UTC); None before the first."""
 
     @abstractmethod
+    def set_hibernatable_web_socket_event_timeout(self, timeout_ms: int | None = None) -> None:
+        """Let no `web_socket_*` handler run for longer; 0 or None lets them. At most seven days."""
+
+    @abstractmethod
+    def get_hibernatable_web_socket_event_timeout(self) -> int | None:
+        """In milliseconds; None when there is none."""
+
+    @abstractmethod
     def abort(self, reason: str | None = None) -> NoReturn:
         """Reset the actor now: this turn's writes are discarded, everyone who waits for it gets `reason`."""
         raise NotImplementedError

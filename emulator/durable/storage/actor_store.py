@@ -86,6 +86,15 @@ class ActorStore:
     def on_critical(self, callback: Callable[[], None]) -> None:
         self._transaction.on_critical = callback
 
+    @property
+    def synced_frames(self) -> int:
+        """Frames of the log that were on the disk when this process last closed the file; 0 when that is not known."""
+        return self._transaction.synced_frames
+
+    @synced_frames.setter
+    def synced_frames(self, frames: int) -> None:
+        self._transaction.synced_frames = frames
+
     # --- the open file --------------------------------------------------------------------------------------------
     @property
     def is_open(self) -> bool:

@@ -52,6 +52,8 @@ class Transaction:
         self._savepoints_made = 0
         self._sync_failed = False
         """Whether the log on the disk may lack what the kernel's copy of it has."""
+        self.synced_frames = 0
+        """Frames of the log that were on the disk when this process last closed the file."""
         self._suspended: ConnectionState | None = None
 
     # --- who may use it ---------------------------------------------------------------------------------------
@@ -99,11 +101,14 @@ class Transaction:
             raise self.lost.with_traceback(None)
         self.before_open()
         database = self.database = Database.open(self.path, create=create)
-        if database.frames_at_open:
+        # A log that this process left behind on the disk need not go there again: a sync that has nothing to do still
+        # makes the disk empty its cache, which takes longer than all the rest of waking a hibernated object.
+        if database.frames_at_open and (self._sync_failed or database.frames_at_open != self.synced_frames):
             try:
                 sync_log(database.path, rewrite=self._sync_failed)
             except StorageError:
                 self.close()
+                self.synced_frames = 0
                 raise
         self._sync_failed = False
         suspended, self._suspended = self._suspended, None
@@ -127,6 +132,8 @@ class Transaction:
         self._savepoints.clear()
         self._on_forget(True)
         if database is not None:
+            is_durable = not database.undurable_epoch and database.sync_error is None
+            self.synced_frames = database.frames if is_durable else 0
             database.close()
 
     # --- the transaction --------------------------------------------------------------------------------------

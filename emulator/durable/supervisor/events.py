@@ -37,6 +37,16 @@ class RestartNeeded(Event, frozen=True):
     settings: tuple[str, ...]
 
 
+class ConstructionFailing(Event, frozen=True):
+    """The constructor of `label` fails as it did before, or that of others like it: `count` times in `seconds`."""
+
+    label: str
+    type: str
+    message: str
+    count: int
+    seconds: float
+
+
 class HostDied(Event, frozen=True):
     """A host ended without being asked; said once until the cause changes or a host has lived for a while.
 

@@ -46,6 +46,8 @@ class ClientSide(Protocol):
     """What a switch needs of the client sockets."""
 
     def hold(self) -> None: ...
+    def busy(self, link: HostLink) -> bool: ...
+    def generation_ended(self) -> None: ...
     def host_closed(self, link: HostLink, not_begun: Sequence[int]) -> None: ...
     def host_lost(self, link: HostLink) -> None: ...
     def attach_states(self, shard: int, shards: int) -> tuple[list[SocketState], list[AutoResponseState]]: ...
@@ -118,8 +120,11 @@ async def drain(hosts: Sequence[Host | None], seconds: float, sockets: ClientSid
     """End a generation; when this returns none of its processes has a file open."""
     alive = [host for host in hosts if host is not None and host.alive]
     deadline = time.monotonic() + seconds
-    # What runs in one host may still call objects of another: none is told to close before all are through.
-    while len(alive) > 1 and any(host.busy for host in alive) and time.monotonic() < deadline:  # noqa: ASYNC110
+    # What runs in one host may still call objects of another, handlers of socket events too: none is told to close
+    # before all are through.
+    while (  # noqa: ASYNC110
+        len(alive) > 1 and any(host.busy or sockets.busy(host.link) for host in alive) and time.monotonic() < deadline
+    ):
         await asyncio.sleep(_POLL_SECONDS)
 
     async def end(host: Host) -> None:

@@ -342,6 +342,7 @@ class Supervisor:
             if host is not None:
                 self._routes.detach(host.link)
         self._hosts = [None] * len(self._hosts)
+        self._sockets.generation_ended()
 
     # --- in the background --------------------------------------------------------------------------------------------
     async def _begin_watching(self) -> None:

@@ -26,6 +26,10 @@ class ActorKey(msgspec.Struct, array_like=True, frozen=True, gc=False):
     name: str | None = None
 
 
+WORKER = ActorKey("Default", "0" * 64)
+"""Whoever holds a socket that a worker accepted: nobody is found under this id, and nothing is stored."""
+
+
 class Frame(msgspec.Struct, array_like=True, frozen=True):
     """One frame of a traceback; `user` tells the user's own files from packages and the engine."""
 
@@ -130,14 +134,17 @@ class SocketState(msgspec.Struct, array_like=True, frozen=True):
     attachment: bytes | None
     protocol: str = ""
     auto_response_ms: int = 0
+    closing: bool = False
+    """Whether the actor has said close."""
 
 
 class AutoResponseState(msgspec.Struct, array_like=True, frozen=True):
-    """The auto-response pair of one actor."""
+    """What one actor has set for all its sockets: see `SetAutoResponse`."""
 
     actor: ActorKey
-    request: str
-    response: str
+    request: str | None
+    response: str | None
+    event_timeout_ms: int = 0
 
 
 class Attach(Message, frozen=True, tag=6):
@@ -268,13 +275,18 @@ class BodyCredit(Message, frozen=True, tag=28):
 
 # --- web sockets ----------------------------------------------------------------------------------------------
 class SocketAccepted(Message, frozen=True, tag=40):
-    """Host → gateway: `actor` took the server end of `socket`. Comes before the reply that hands over the client's."""
+    """Host → gateway: `actor` took the server end of `socket`. Comes before the reply that hands over the client's.
+
+    `joins` is another accepted socket: the two are the ends of one pair, both in the hands of user code, and no client
+    of the gateway's will come. `actor` is `WORKER` when a worker took it.
+    """
 
     socket: int
     actor: ActorKey
     tags: list[str]
     hibernatable: bool
     epoch: int = 0
+    joins: int = 0
 
 
 class SocketSend(Message, frozen=True, tag=41):
@@ -304,12 +316,16 @@ class SocketAttachment(Message, frozen=True, tag=43):
 
 
 class SetAutoResponse(Message, frozen=True, tag=44):
-    """Host → gateway: answer `request` with `response` for every socket of `actor`; both None unsets."""
+    """Host → gateway: answer `request` with `response` for every socket of `actor`; both None unsets.
+
+    `event_timeout_ms` is for the next host alone; 0 is for none.
+    """
 
     actor: ActorKey
     request: str | None
     response: str | None
     epoch: int = 0
+    event_timeout_ms: int = 0
 
 
 class SocketMessage(Message, frozen=True, tag=45):
@@ -479,7 +495,18 @@ class InspectReply(Message, frozen=True, tag=81):
 
 
 class Evict(Message, frozen=True, tag=82):
-    """Gateway → host: drop the live instance (tools only); answered with `CallReply` whose payload is a bool."""
+    """Gateway → host: drop the live instance (tools only); answered as `Look` is, with `"evicted": true` if it was."""
+
+    id: int
+    actor: ActorKey
+
+
+class Look(Message, frozen=True, tag=84):
+    """Gateway → host: is the object in memory, and what keeps it there? Wakes nobody.
+
+    Answered with `CallReply`, whose payload is `{"state": "idle", "pins": [{"kind": "timer", "text": "timer due in 14 s
+    at main.py:12", "count": 1, …}], "sockets": 2, …}`; see `durable.host.presence`.
+    """
 
     id: int
     actor: ActorKey
@@ -503,7 +530,7 @@ FromGateway = (
     Load | Preimport | Attach | Drain
     | HttpRequest | HttpReply | Call | CallReply | Failed | Cancel | BodyChunk | BodyEnd | BodyCredit
     | SocketMessage | SocketClosed | SocketFailed | AutoResponded
-    | IndexDurable | IndexFound | AlarmDue | AlarmGiveUp | Inspect | Evict | Restore
+    | IndexDurable | IndexFound | AlarmDue | AlarmGiveUp | Inspect | Evict | Look | Restore
 )  # fmt: skip
 FromHost = (
     Hello | Ready | LoadFailed | Closed | Log

@@ -66,10 +66,10 @@ def test_a_bar_against_a_server_that_is_absent_is_neither_met_nor_missed() -> No
     assert bar_lines([measure])[1] == "sql: ≥ 5 × workerd: not measured"
 
 
-def test_the_upserts_are_held_against_workerd() -> None:
+def test_upserts_and_sockets_are_held_against_workerd() -> None:
     wanted = {case.name: bar.limit for case in CASES for bar in case.bars if bar.against == WORKERD}
 
-    assert wanted == {"sql": 5.0, "sql-200": 2.5}
+    assert wanted == {"sql": 5.0, "sql-200": 2.5, "echo": 0.9, "fanout": 3.0}
 
 
 def test_errors_of_a_load_are_shown_beside_its_numbers() -> None:

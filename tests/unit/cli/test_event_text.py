@@ -33,6 +33,22 @@ REPORT = ErrorReport("ValueError", "no", frames=[Frame("/p/main.py", 3, "f", "ra
             "2 socket events were running when their host died; they are not delivered again",
         ),
         (
+            gateway.AcceptedSocketsClosed((("Room", "a", 2), ("Room", None, 1))),
+            'closed with 1012: 3 accepted sockets (2 of Room "a", 1 of Room); dev --keep-accepted keeps them',
+        ),
+        (
+            gateway.AcceptedSocketsClosed(tuple(("Room", str(n), 1) for n in range(5))),
+            'closed with 1012: 5 accepted sockets (1 of Room "0", 1 of Room "1", 1 of Room "2" and 2 more objects); '
+            "dev --keep-accepted keeps them",
+        ),
+        (gateway.SocketsRebound(1, 0), "1 accepted socket was rebound to the new code"),
+        (
+            gateway.SocketsRebound(2, 1),
+            "2 accepted sockets were rebound to the new code, 1 was not taken by it and closed with 1012",
+        ),
+        (gateway.SocketsDropped(1, 0), "--drop-sockets: 1 socket dropped"),
+        (gateway.SocketsDropped(3, 2), "--drop-sockets: 3 sockets dropped, and 2 of their messages with them"),
+        (
             gateway.RequestRefused("host", "evil", None),
             'refused a request for the host "evil": add it to allowed_hosts in [dev] if it is meant to reach you',
         ),
@@ -41,12 +57,23 @@ REPORT = ErrorReport("ValueError", "no", frames=[Frame("/p/main.py", 3, "f", "ra
             "refused a request from the page https://evil: add its host to allowed_hosts in [dev] if you trust it",
         ),
         (
+            gateway.RequestRefused("token", "localhost", None, 2),
+            "refused a request to /__durable: the token of the running emulator is missing or wrong "
+            "(and 2 more since the last one that was reported)",
+        ),
+        (
+            gateway.ObjectOverloaded("Room", "a", 8999),
+            'Room "a" is overloaded: a request was answered 503 (and 8999 more since the last one that was reported)',
+        ),
+        (gateway.ObjectOverloaded("", None), "an object is overloaded: a request was answered 503"),
+        (
             gateway.MalformedRequest("\x16\x03", 4),
             "not an HTTP request: \\x16\\x03 (and 4 more since the last one that was reported)",
         ),
         (
             gateway.BoundBeyondLoopback("0.0.0.0", 8787),
-            "listening on 0.0.0.0:8787: other machines may reach this emulator",
+            "listening on 0.0.0.0:8787: other machines may reach this emulator, "
+            "under the names in allowed_hosts in [dev]",
         ),
         (gateway.HostLog("warning", "slow", 'Room "a"'), 'Room "a": slow'),
         (supervisor.Reloaded(2, 41.0, ("main.py",)), "reloaded in 41 ms (main.py)"),
@@ -55,6 +82,10 @@ REPORT = ErrorReport("ValueError", "no", frames=[Frame("/p/main.py", 3, "f", "ra
         (
             supervisor.HostDied(12, 0, "was killed by signal 9 (SIGKILL)"),
             "the host (pid 12) was killed by signal 9 (SIGKILL); starting another",
+        ),
+        (
+            supervisor.ConstructionFailing('Room "a"', "ValueError", "boom", 3, 2.0),
+            '3 more events met a constructor that fails, in 2 s: Room "a": ValueError: boom',
         ),
         (supervisor.HostRestarted(13, 0, 80.0), "a new host (pid 13) serves, after 80 ms"),
         (supervisor.RestartNeeded(("[dev] port",)), "changed, and takes effect at the next start: [dev] port"),
@@ -153,7 +184,7 @@ def every_event() -> list[type[gateway.Event]]:
 
 @pytest.mark.parametrize("kind", every_event())
 def test_no_event_falls_through_to_its_repr(kind: type[gateway.Event]) -> None:
-    made = {"report": REPORT, "errors": (), "changed": (), "settings": (), "warnings": ()}
+    made = {"report": REPORT, "errors": (), "changed": (), "settings": (), "warnings": (), "objects": ()}
     texts = dict.fromkeys(kind.__struct_fields__, "x")
     numbers = {name: 1 for name, type_ in kind.__annotations__.items() if str(type_) in ("int", "float")}
     event = kind(**{**texts, **numbers, **{name: made[name] for name in made if name in kind.__struct_fields__}})

@@ -44,7 +44,7 @@ hosts = 2
 idle_seconds = 1
 durability = "relaxed"
 watch = ["static"]
-allowed_hosts = ["Tunnel.Example"]
+allowed_hosts = ["Tunnel.Example", "*.Tunnel.Example"]
 """
 
 
@@ -73,7 +73,12 @@ def test_a_whole_file_becomes_a_config(load_text: Load, project: Path) -> None:
     assert config.vars == {"GREETING": "hello", "LIMITS": {"rooms": 3, "rates": [1.5, 2]}}
     assert config.secrets == {}
     assert config.dev == DevSettings(
-        port=0, hosts=2, idle_seconds=1.0, durability="relaxed", watch=("static",), allowed_hosts=("tunnel.example",)
+        port=0,
+        hosts=2,
+        idle_seconds=1.0,
+        durability="relaxed",
+        watch=("static",),
+        allowed_hosts=("tunnel.example", "*.tunnel.example"),
     )
     assert config.warnings == ()
     assert config.source == FULL

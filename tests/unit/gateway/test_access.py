@@ -9,7 +9,7 @@ from durable.gateway.access import Access, Authority, parse_authority, parse_ori
 
 @pytest.fixture
 def access():
-    return Access(["dev.example.test", "*.tunnel.example", "192.168.1.7"])
+    return Access(["dev.example.test", "*.tunnel.example", "192.168.1.7", "2001:db8::7"])
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,8 @@ def access():
         "x.tunnel.example",
         "x.y.tunnel.example:443",
         "192.168.1.7:8787",
+        "[2001:db8::7]:8787",
+        "[2001:DB8:0::7]",
     ],
 )
 def test_local_and_listed_hosts_may_be_named(access, host):
@@ -59,6 +61,8 @@ def test_local_and_listed_hosts_may_be_named(access, host):
         "10.0.0.1",
         "[::1",
         "::1",
+        "2001:db8::7",
+        "[2001:db8::8]",
         "[::]",
         "[::1]x",
         "[::1]:",

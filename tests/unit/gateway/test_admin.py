@@ -22,9 +22,11 @@ from durable.wire.messages import (
     ActorKey,
     CallReply,
     ErrorReport,
+    Evict,
     Failed,
     Inspect,
     InspectReply,
+    Look,
     NamespaceInfo,
     Restore,
 )
@@ -304,6 +306,77 @@ async def test_what_cannot_be_restored_is_said_in_the_words_of_the_host(bench: B
 
     assert (status, answer["error"]["code"]) == (400, "storage_error")
     assert answer["error"]["message"] == "the bookmark x belongs to another object"
+
+
+# --- show and evict --------------------------------------------------------------------------------------------------
+GENERAL_KEY = ActorKey(KEY, GENERAL, "general")
+
+
+def presence(state: str, *pins: str, **more: Any) -> CallReply:
+    told = [{"kind": "timer", "text": pin, "count": 1} for pin in pins]
+    return CallReply(1, 0, values.encode({"state": state, "pins": told, "sockets": 0, **more}))
+
+
+async def test_show_joins_what_the_index_knows_with_what_the_host_sees(bench: Bench):
+    bench.host.reply = presence("pinned", "timer due in 14 s at main.py:12")
+
+    status, answer, _ = await bench.ask("POST", "/__durable/show", {"class": "ROOMS", "name": "general"})
+
+    assert bench.host.asked == [Look(1, GENERAL_KEY)]
+    assert (status, answer) == (
+        200,
+        {
+            "class": "Room",
+            "name": "general",
+            "id": GENERAL,
+            "created_ms": 1,
+            "alarm_ms": None,
+            "state": "pinned",
+            "pins": [{"kind": "timer", "text": "timer due in 14 s at main.py:12", "count": 1}],
+            "sockets": 0,
+        },
+    )
+
+
+async def test_an_object_that_lives_and_has_stored_nothing_is_shown_without_times(bench: Bench):
+    bench.host.reply = presence("idle")
+
+    status, answer, _ = await bench.ask("POST", "/__durable/show", {"class": "Room", "name": "young"})
+
+    assert (status, answer["name"], answer["created_ms"], answer["state"]) == (200, "young", None, "idle")
+
+
+@pytest.mark.parametrize("path", ["/__durable/show", "/__durable/evict"])
+async def test_an_object_that_is_neither_stored_nor_alive_does_not_exist(bench: Bench, path: str):
+    bench.host.reply = presence("inactive")
+
+    status, answer, _ = await bench.ask("POST", path, {"class": "Room", "name": "genral"})
+
+    assert (status, answer["error"]["code"]) == (404, "no_such_object")
+
+
+async def test_evict_says_whether_it_did_and_what_is_left(bench: Bench):
+    bench.host.reply = presence("hibernated", evicted=True)
+
+    status, answer, _ = await bench.ask("POST", "/__durable/evict", {"class": "Room", "name": "general"})
+
+    assert bench.host.asked == [Evict(1, GENERAL_KEY)]
+    assert (status, answer["evicted"], answer["state"]) == (200, True, "hibernated")
+
+
+async def test_what_pins_an_object_is_why_it_is_not_evicted(bench: Bench):
+    bench.host.reply = presence("pinned", "timer due in 14 s at main.py:12", "2 accept()ed sockets", evicted=False)
+
+    status, answer, _ = await bench.ask("POST", "/__durable/evict", {"class": "Room", "name": "general"})
+
+    assert (status, answer["error"]) == (
+        409,
+        {
+            "code": "pinned",
+            "message": 'Room "general" cannot leave memory: timer due in 14 s at main.py:12; 2 accept()ed sockets',
+            "fix": "let that end, or save the program: a reload resets what is pinned",
+        },
+    )
 
 
 # --- sql -------------------------------------------------------------------------------------------------------------

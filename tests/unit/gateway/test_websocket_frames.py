@@ -2,51 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import random
 import zlib
 
 import pytest
 from websockets.frames import Close
 
-from durable.gateway.websocket_frames import Frame, MaskGuard, close_frame
-
-
-class Parser:
-    def __init__(self) -> None:
-        self.fed = b""
-        self.ended = False
-
-    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        self.fed += data
-        return False, b""
-
-    def feed_eof(self) -> None:
-        self.ended = True
-
-
-class Guarded:
-    def __init__(self) -> None:
-        self.parser = Parser()
-        self.unmasked = 0
-        self.guard = MaskGuard(self.parser, self._count)
-
-    def _count(self) -> None:
-        self.unmasked += 1
-
-    def feed(self, data: bytes) -> bool:
-        return self.guard.feed_data(data)[0]
-
-
-def from_client(payload: bytes, *, masked: bool = True, opcode: int = 2) -> bytes:
-    bit = 0x80 if masked else 0
-    if len(payload) < 126:
-        head = bytes((0x80 | opcode, bit | len(payload)))
-    elif len(payload) < 65536:
-        head = bytes((0x80 | opcode, bit | 126)) + len(payload).to_bytes(2, "big")
-    else:
-        head = bytes((0x80 | opcode, bit | 127)) + len(payload).to_bytes(8, "big")
-    return head + (os.urandom(4) if masked else b"") + payload
+from durable.gateway.websocket_frames import Frame, close_frame, pong_frame
 
 
 @pytest.mark.parametrize(
@@ -123,36 +84,6 @@ def test_a_reason_is_cut_between_characters():
     assert parsed.reason == "é" * 61
 
 
-def test_masked_frames_pass_however_they_are_cut():
-    choose = random.Random(7)
-    stream = b"".join(from_client(bytes(choose.choice((0, 1, 125, 126, 127, 300, 65535, 65536)))) for _ in range(40))
-    guarded = Guarded()
-
-    position = 0
-    while position < len(stream):
-        size = choose.choice((1, 2, 3, 5, 13, 14, 1000, 70_000))
-        assert not guarded.feed(stream[position : position + size])
-        position += size
-
-    assert guarded.parser.fed == stream
-    assert guarded.unmasked == 0
-
-
-@pytest.mark.parametrize("size", [1, 2, 3, 1000])
-def test_an_unmasked_frame_stops_the_stream_and_is_told_once(size: int):
-    stream = from_client(b"fine") + from_client(b"bare", masked=False) + from_client(b"after")
-    guarded = Guarded()
-
-    for position in range(0, len(stream), size):
-        guarded.feed(stream[position : position + size])
-
-    assert guarded.unmasked == 1
-    assert b"after" not in guarded.parser.fed
-
-
-def test_the_end_of_the_stream_reaches_the_parser():
-    guarded = Guarded()
-
-    guarded.guard.feed_eof()
-
-    assert guarded.parser.ended
+@pytest.mark.parametrize("payload", [b"", b"x", bytes(125)])
+def test_a_pong_carries_what_the_ping_did(payload: bytes):
+    assert pong_frame(payload) == bytes((0x8A, len(payload))) + payload

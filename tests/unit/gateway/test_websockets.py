@@ -41,6 +41,7 @@ class Link:
         self.host_number = number
         self.shard = shard
         self.is_lost = False
+        self.unsent_bytes = 0
         self.closed_in_order = False
         self.unclaimed: Any = None
         self.socket_owner: Any = None
@@ -92,7 +93,7 @@ class Bench:
 async def bench():
     bench = Bench()
     yield bench
-    bench.room._remove(list(bench.room._records.values()))
+    bench.room._records.remove(list(bench.room._records.values()))
 
 
 async def test_events_go_to_the_host_of_the_actors_shard(bench: Bench):
@@ -214,6 +215,8 @@ async def test_sockets_in_memory_are_not_handed_on(bench: Bench):
     record.closed(1006, VANISHED, False)
 
     assert new.heard == []
+    assert bench.room.statistics().events == 0
+    bench.room.expire(record)  # its client, who was to be turned away, did not come
     assert bench.room.statistics().sockets == 0
 
 
@@ -276,3 +279,26 @@ async def test_a_socket_number_is_used_once(bench: Bench):
 
     with pytest.raises(WireError, match="socket 1 was accepted twice"):
         bench.accept(1, shard=0)
+
+
+async def test_a_socket_that_its_actor_dropped_turns_the_client_away_who_is_still_to_come(bench: Bench):
+    record = bench.accept(1, shard=0)
+    bench.hosts[0].say(SocketClose(1, 1006, ""))
+
+    assert record.wanted_close == (1006, "")
+    assert bench.room.attach_states(0, 2)[0] == []
+    bench.room.expire(record)
+    assert bench.room.statistics().sockets == 0
+
+
+async def test_a_host_is_busy_until_it_has_done_what_it_was_told(bench: Bench):
+    record = bench.accept(1, shard=0)
+    host, other = bench.hosts[0], bench.hosts[1]
+    assert not bench.room.busy(host)
+    record.message("x", None)
+    assert bench.room.busy(host)
+    assert not bench.room.busy(other)
+    host.say(Begun([1]))
+    assert bench.room.busy(host)
+    host.say(Done([1]))
+    assert not bench.room.busy(host)

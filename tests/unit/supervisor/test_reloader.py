@@ -55,6 +55,10 @@ class FakeGateway:
 
     def __init__(self, diary: list[str]) -> None:
         self._diary = diary
+        self.busy_links: list[Any] = []
+
+    def busy(self, link: Any) -> bool:
+        return link in self.busy_links
 
     def attach(self, links: Any) -> None:
         self._diary.append(f"route to {links}")
@@ -174,6 +178,22 @@ async def test_no_host_is_told_to_close_while_another_may_still_call_its_objects
         await asyncio.sleep(0)
     told_meanwhile = list(diary)
     busy.busy = False
+    await draining
+
+    assert told_meanwhile == []
+    assert [line for line in diary if line.startswith("drain")] == ["drain 0", "drain 1"]
+
+
+async def test_no_host_is_told_to_close_while_another_runs_handlers_of_sockets():
+    diary: list[str] = []
+    hosts, sockets = [FakeHost(0, None, diary), FakeHost(1, None, diary)], FakeGateway(diary)
+    sockets.busy_links = [hosts[1].link]
+
+    draining = asyncio.ensure_future(reloader.drain(hosts, 3.0, sockets))  # type: ignore[arg-type]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    told_meanwhile = list(diary)
+    sockets.busy_links = []
     await draining
 
     assert told_meanwhile == []

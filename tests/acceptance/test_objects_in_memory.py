@@ -15,20 +15,9 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.acceptance.running_dev import Dev, typed
+from tests.settings import settings
 
-CONFIG = """\
-name = "app"
-main = "main.py"
-compatibility_date = "2026-11-01"
-
-[[durable_objects.bindings]]
-name = "ROOMS"
-class_name = "Room"
-
-[[migrations]]
-tag = "v1"
-new_sqlite_classes = ["Room"]
-"""
+CONFIG = settings("Room", "ROOMS")
 PROGRAM = """\
 import asyncio
 

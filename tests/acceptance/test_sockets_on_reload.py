@@ -10,20 +10,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from tests.acceptance.running_dev import WAIT_SECONDS, Dev, typed
+from tests.settings import settings
 
-CONFIG = """\
-name = "app"
-main = "main.py"
-compatibility_date = "2026-11-01"
-
-[[durable_objects.bindings]]
-name = "ROOMS"
-class_name = "Room"
-
-[[migrations]]
-tag = "v1"
-new_sqlite_classes = ["Room"]
-"""
+CONFIG = settings("Room", "ROOMS")
 
 PROGRAM = """\
 from durable import DurableObject, Response, WebSocketPair, WorkerEntrypoint

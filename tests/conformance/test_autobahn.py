@@ -15,25 +15,14 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.running_dev import Dev
+from tests.settings import settings
 
 REPO = Path(__file__).parents[2]
 SUITE = Path(os.environ.get("AUTOBAHN", REPO / ".autobahn"))
 FINE = {"OK", "INFORMATIONAL"}
 NON_STRICT = {"6.4.3", "6.4.4"}
 """They would like a text frame refused before it is complete; we look at whole frames, as the suite allows."""
-SETTINGS = """\
-name = "echo"
-main = "main.py"
-compatibility_date = "2026-01-01"
-
-[[durable_objects.bindings]]
-name = "ECHO"
-class_name = "Echo"
-
-[[migrations]]
-tag = "v1"
-new_sqlite_classes = ["Echo"]
-"""
+SETTINGS = settings("Echo", "ECHO")
 PROGRAM = """\
 from durable import DurableObject, Response, WebSocketPair, WorkerEntrypoint
 

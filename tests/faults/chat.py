@@ -19,19 +19,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-SETTINGS = """\
-name = "chat"
-main = "main.py"
-compatibility_date = "2026-11-01"
+from tests.settings import settings
 
-[[durable_objects.bindings]]
-name = "ROOMS"
-class_name = "Room"
-
-[[migrations]]
-tag = "v1"
-new_sqlite_classes = ["Room"]
-"""
+SETTINGS = settings("Room", "ROOMS")
 
 PROGRAM = """\
 import asyncio

@@ -18,6 +18,7 @@ import pytest
 
 from benchmarks.memory import resident_mb
 from tests.acceptance.running_dev import Dev
+from tests.settings import settings
 
 PROCESSES = 2
 SOCKETS_EACH = 5000
@@ -28,22 +29,13 @@ IDLE_CPU_MAX = 0.02
 ECHO_P99_MS_MAX = 100.0
 IDLE_WATCH_SECONDS = 10.0
 REPO = Path(__file__).parents[2]
-SETTINGS = """\
-name = "room"
-main = "main.py"
-compatibility_date = "2026-01-01"
-
-[[durable_objects.bindings]]
-name = "ROOM"
-class_name = "Room"
-
-[[migrations]]
-tag = "v1"
-new_sqlite_classes = ["Room"]
-
+SETTINGS = (
+    settings("Room", "ROOM")
+    + """
 [dev]
 idle_seconds = 1
 """
+)
 PROGRAM = """\
 from durable import DurableObject, Response, WebSocketPair, WorkerEntrypoint
 

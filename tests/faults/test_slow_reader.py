@@ -14,25 +14,14 @@ from websockets.asyncio.client import ClientConnection, connect
 from benchmarks import socket_client
 from benchmarks.memory import resident_mb
 from tests.acceptance.running_dev import Dev
+from tests.settings import settings
 
 PIECE_BYTES = 64 * 1024
 PIECES_PER_ROUND = 16
 ROUNDS = 100
 """Rounds of one MiB; the next is asked for when everybody who reads has the last."""
 GROWTH_MB_MAX = 20.0
-SETTINGS = """\
-name = "room"
-main = "main.py"
-compatibility_date = "2026-01-01"
-
-[[durable_objects.bindings]]
-name = "ROOM"
-class_name = "Room"
-
-[[migrations]]
-tag = "v1"
-new_sqlite_classes = ["Room"]
-"""
+SETTINGS = settings("Room", "ROOM")
 PROGRAM = f"""\
 from durable import DurableObject, Response, WebSocketPair, WorkerEntrypoint
 

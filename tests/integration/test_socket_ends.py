@@ -11,23 +11,15 @@ import pytest
 
 from durable.gateway.events import UserCodeFailed
 from tests.integration.running_emulator import Running, running
+from tests.settings import settings
 
-SETTINGS = """\
-name = "ends"
-main = "main.py"
-compatibility_date = "2026-11-01"
-
-[[durable_objects.bindings]]
-name = "ROOMS"
-class_name = "Room"
-
-[[migrations]]
-tag = "v1"
-new_sqlite_classes = ["Room"]
-
+SETTINGS = (
+    settings("Room", "ROOMS")
+    + """
 [dev]
 port = 0
 """
+)
 
 PROGRAM = '''
 import asyncio

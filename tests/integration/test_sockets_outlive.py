@@ -26,24 +26,16 @@ from durable.gateway.websockets import ClientSockets
 from durable.sdk.ids import id_from_name
 from durable.supervisor.events import HostDied, HostRestarted
 from tests.integration.running_emulator import WAIT_SECONDS, Running, running
+from tests.settings import settings
 
-SETTINGS = """\
-name = "rooms"
-main = "main.py"
-compatibility_date = "2026-11-01"
-
-[[durable_objects.bindings]]
-name = "ROOMS"
-class_name = "Room"
-
-[[migrations]]
-tag = "v1"
-new_sqlite_classes = ["Room"]
-
+SETTINGS = (
+    settings("Room", "ROOMS")
+    + """
 [dev]
 port = 0
 drain_seconds = 1
 """
+)
 
 PROGRAM = """\
 import asyncio

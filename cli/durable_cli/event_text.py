@@ -19,6 +19,8 @@ from durable.gateway import events as gateway
 from durable.supervisor import events as supervisor
 from durable.wire.messages import ErrorReport
 from durable_cli.console import Ink, printable
+from durable_cli.durations import shown_offset
+from durable_cli.moments import shown_moment
 from durable_cli.report import explain, render, render_failure, report_address
 
 PATH_CHARACTERS_MAX: Final = 200
@@ -29,7 +31,7 @@ OBJECTS_NAMED_MAX: Final = 3
 CHANGED_FILES_MAX: Final = 3
 """Files named by a reload line; a branch switch changes hundreds."""
 
-_ROUTINE: Final = (gateway.RequestServed, gateway.SocketOpened, gateway.SocketGone, gateway.AlarmFired)
+_ROUTINE: Final = (gateway.RequestServed, gateway.SocketOpened, gateway.SocketGone, gateway.AlarmFired, gateway.CronRan)
 """Nothing went wrong: left out by --quiet."""
 _SOCKETS: Final = (gateway.SocketOpened, gateway.SocketGone)
 """Told by --verbose only."""
@@ -39,6 +41,9 @@ _PLURALS: Final = {"RequestServed": "requests", "UserCodeFailed": "errors"}
 class _Formatter:
     def __init__(self, *, quiet: bool, verbose: bool) -> None:
         self._left_out_types = _ROUTINE if quiet else () if verbose else _SOCKETS
+
+    clock: Callable[[], tuple[int, bool]] = staticmethod(lambda: (0, False))
+    """How far the emulator's clock is ahead, and whether it stands still: marked on every line while it is moved."""
 
     def wanted(self, event: object) -> bool:
         return not isinstance(event, self._left_out_types)
@@ -54,6 +59,18 @@ class PrettyFormatter(_Formatter):
         self._verbose = verbose
 
     def text(self, event: object) -> str:
+        mark = self._mark()
+        return f"{mark} {self._text(event)}" if mark else self._text(event)
+
+    def _mark(self) -> str:
+        offset_ms, is_frozen = self.clock()
+        return (
+            self._ink.paint(f"[{shown_offset(offset_ms, is_frozen=is_frozen)}]", "dim")
+            if offset_ms or is_frozen
+            else ""
+        )
+
+    def _text(self, event: object) -> str:
         ink = self._ink
         match event:
             case gateway.RequestServed():
@@ -109,6 +126,9 @@ class JsonFormatter(_Formatter):
     def line(self, event: str, **fields: object) -> str:
         now = self._wall_seconds()
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03}Z"
+        offset_ms, is_frozen = self.clock()
+        if offset_ms or is_frozen:
+            fields = {"clock_offset_ms": offset_ms, "clock_frozen": is_frozen} | fields
         # ASCII only: no control character and no direction mark reaches a terminal that shows the file.
         return json.dumps({"time": stamp, "event": event, **fields}, default=_json_value)
 
@@ -189,6 +209,12 @@ def _other_line(event: object) -> tuple[str, str]:
             return "dim", f"socket closed {code} {named(class_name, name)}"
         case gateway.AlarmFired(class_name=class_name, object_name=name, outcome=outcome):
             return "red" if outcome == "failed" else "dim", f"alarm {outcome} {named(class_name, name)}"
+        case gateway.CronRan(cron=cron, outcome=outcome):
+            return "red" if outcome == "failed" else "dim", f"cron {outcome} {cron}"
+        case gateway.ClockMoved(now_ms=now_ms, offset_ms=offset_ms, is_frozen=is_frozen):
+            moved = shown_offset(offset_ms, is_frozen=is_frozen)
+            back = f"{moved}; durable alarms reset goes back" if moved else "the machine's time"
+            return "yellow" if moved else "green", f"the clock says {shown_moment(now_ms)}, {back}"
         case gateway.SocketEventsLost(count=count):
             return "red", f"{count} socket events were running when their host died; they are not delivered again"
         case gateway.AcceptedSocketsClosed() | gateway.SocketsRebound() | gateway.SocketsDropped():

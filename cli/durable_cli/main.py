@@ -14,7 +14,7 @@ from typing import Annotated, Protocol, runtime_checkable
 import typer
 from typer.main import get_command
 
-from durable_cli.commands import dev, init, migrate, objects, sql
+from durable_cli.commands import alarms, dev, init, migrate, objects, sql
 
 app = typer.Typer(
     name="durable",
@@ -27,6 +27,7 @@ app = typer.Typer(
 for command in (init.init, dev.dev, migrate.migrate, sql.sql):
     app.command()(command)
 app.add_typer(objects.app, name="objects")
+app.add_typer(alarms.app, name="alarms")
 
 
 def _show_version(wanted: bool) -> None:

@@ -60,7 +60,8 @@ def _on_files(project: Project, layout: StateLayout, target: Target, at: At) -> 
     key = namespace_key(project, layout, target.class_word)
     path = object_file(layout, key, target)
     with StateDatabase(layout.state_file) as state:
-        clock = SystemClock(state.clock_offset_ms)
+        clock = SystemClock()
+        clock.set(state.clock)
     store = ActorStore(path, clock=clock, on_first_write=lambda: None, keep_days=project.config.dev.pitr_days)
     try:
         if not store.has_file and not store.has_history:

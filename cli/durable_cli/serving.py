@@ -71,12 +71,8 @@ class _Run:
         self._ink = console.stderr_ink()
         self._json = JsonFormatter(quiet=options.quiet, verbose=options.verbose) if options.json else None
         self._writer = BackgroundWriter(sys.stderr)
-        self._log = RequestLog(
-            self._json
-            or PrettyFormatter(self._ink, quiet=options.quiet, verbose=options.verbose, watching=options.reload),
-            self._writer,
-            self._loop.call_later,
-        )
+        self._pretty = PrettyFormatter(self._ink, quiet=options.quiet, verbose=options.verbose, watching=options.reload)
+        self._log = RequestLog(self._json or self._pretty, self._writer, self._loop.call_later)
         self._emulator = Emulator(
             project.config,
             state=project.state,
@@ -86,6 +82,9 @@ class _Run:
             on_reload=options.sockets_on_reload,
             on_event=self._on_event,
         )
+        for formatter in (self._json, self._pretty):
+            if formatter is not None:
+                formatter.clock = self._emulator.clock_mark
         self._stop = asyncio.Event()
         self._started = False
         self._ready_told = False
@@ -205,6 +204,8 @@ class _Run:
         return {
             "o": Hotkey("open in browser", lambda: self._run(self._open_browser())),
             "r": Hotkey("reload", lambda: self._run(self._reload())),
+            "a": Hotkey("next alarm", lambda: self._run(self._next_alarm())),
+            "f": Hotkey("freeze time", lambda: self._run(self._freeze())),
             "c": Hotkey("clear", self._clear),
             "h": Hotkey("help", lambda: self._log.say(self._ink.paint(help_line(self._keys()), "dim"))),
             "q": Hotkey("quit", self._ask_to_stop),
@@ -223,6 +224,21 @@ class _Run:
 
     async def _reload(self) -> None:
         await self._emulator.reload()
+
+    async def _next_alarm(self) -> None:
+        """Move the clock to whatever is due next, and run it."""
+        time = self._emulator.time
+        due_ms = await time.next_due_ms()
+        if due_ms is None:
+            self._log.say("no alarm is set")
+        else:
+            time.begin_advance(to_ms=due_ms)
+            await time.wait_advance()
+
+    async def _freeze(self) -> None:
+        """Or have it go on, when it stands still."""
+        time = self._emulator.time
+        await (time.resume() if time.clock.is_frozen else time.freeze())
 
     async def _open_browser(self) -> None:
         # Imported here: only this key needs it.

@@ -14,8 +14,10 @@ from durable.errors import (
 from durable.sdk.alarm import AlarmInfo
 from durable.sdk.http import Headers, Request, Response
 from durable.sdk.ids import DurableObjectId
+from durable.sdk.now import now
 from durable.sdk.object import DurableObject, WorkerEntrypoint
 from durable.sdk.runtime import fetch
+from durable.sdk.scheduled import ScheduledEvent
 from durable.sdk.state import DurableObjectState, ExecutionContext
 from durable.sdk.storage import DurableObjectStorage, SqlCursor, SqlStorage
 from durable.sdk.stub import DurableObjectNamespace, DurableObjectStub
@@ -42,6 +44,7 @@ __all__ = [
     "OverloadedError",
     "Request",
     "Response",
+    "ScheduledEvent",
     "SqlCursor",
     "SqlError",
     "SqlStorage",
@@ -51,4 +54,5 @@ __all__ = [
     "WebSocketRequestResponsePair",
     "WorkerEntrypoint",
     "fetch",
+    "now",
 ]

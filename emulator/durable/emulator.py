@@ -25,12 +25,14 @@ from durable import config as configuration
 from durable.clock import SystemClock
 from durable.config import Config
 from durable.errors import LoadFailedError
-from durable.gateway.alarm_scheduler import AlarmScheduler
-from durable.gateway.events import Event, HostLog, UserCodeFailed
+from durable.gateway.cron_triggers import CronTriggers
+from durable.gateway.driven_alarms import DrivenAlarms
+from durable.gateway.events import ClockMoved, Event, HostLog, UserCodeFailed
 from durable.gateway.index_writer import IndexWriter
 from durable.gateway.link import HostLink
 from durable.gateway.relay import Relay
 from durable.gateway.router import Router
+from durable.gateway.time_control import TimeControl
 from durable.storage.descriptors import raise_descriptor_limit
 from durable.storage.layout import StateLayout
 from durable.storage.lock import StateLock
@@ -71,7 +73,9 @@ class Emulator:
     router: Router
     _relay: Relay
     _index: IndexWriter
-    _alarms: AlarmScheduler
+    _alarms: DrivenAlarms
+    _crons: CronTriggers
+    time: TimeControl
     supervisor: Supervisor
     _program: Program
     _sockets: ClientSockets
@@ -147,6 +151,7 @@ class Emulator:
         self.url = f"http://[{ip}]:{port}" if ":" in ip else f"http://{ip}:{port}"
         await self.supervisor.start(self._sockets)
         self._alarms.start(self._class_names)
+        self._crons.start()
         self._run_file.write(url=self.url, token=self.token, started_ms=self._clock.wall_ms())
         self._ending.callback(self._run_file.remove)
 
@@ -190,6 +195,11 @@ class Emulator:
         applied = self._state_db.applied_tags(self.config.environment)
         return {"steps": pending.to_json(), "applied": applied}
 
+    def clock_mark(self) -> tuple[int, bool]:
+        """How many milliseconds the clock is ahead of the machine's, and whether it was told to stand still."""
+        is_advancing = hasattr(self, "time") and self.time.is_advancing
+        return self._clock.offset_ms, self._clock.is_frozen and not is_advancing
+
     def status(self) -> dict[str, object]:
         """What the emulator is doing, as JSON: hosts, generation, sockets, queues."""
         hosts = self.supervisor.statistics()
@@ -211,6 +221,7 @@ class Emulator:
             "host_deaths": hosts.deaths,
             "sockets": self._sockets.statistics().sockets,
             "clock_offset_ms": self._clock.offset_ms,
+            "clock_frozen": self._clock.is_frozen,
         }
 
     # --- before aiohttp -----------------------------------------------------------------------------------------------
@@ -219,10 +230,9 @@ class Emulator:
             self._on_event(HostLog("warning", warning))
         self._state_db = StateDatabase(self._layout.state_file)
         self._ending.callback(self._state_db.close)
-        self._clock.offset_ms = self._state_db.clock_offset_ms
-        if self._clock.offset_ms:
-            days = self._clock.offset_ms / 86_400_000
-            self._on_event(HostLog("warning", f"the clock is moved by {days:+.3g} days; durable alarms reset"))
+        self._clock.set(self._state_db.clock)
+        if not self._clock.setting.is_machine_time:
+            self._on_event(ClockMoved(self._clock.wall_ms(), self._clock.offset_ms, self._clock.is_frozen))
         self._preparation = Preparation(self._layout, self._state_db, self._clock, random.SystemRandom())
         self._preparation.finish_deletions()
         return self._preparation.prepare(self.config)
@@ -233,7 +243,7 @@ class Emulator:
         self._relay = Relay(self.router, self._on_event)
         self._index = IndexWriter(self._layout, self._clock)
         self._ending.push_async_callback(self._index.close)
-        self._alarms = AlarmScheduler(
+        self._alarms = DrivenAlarms(
             self._index,
             self._clock,
             self.router,
@@ -242,7 +252,18 @@ class Emulator:
             jitter=random.Random(),
         )
         self._index.watch(self._alarms)
+        self.router.on_attached = self._alarms.hosts_changed
         self._ending.push_async_callback(self._alarms.stop)
+        self._crons = CronTriggers(self._clock, self.router, on_event=self._on_event)
+        self._ending.push_async_callback(self._crons.stop)
+        self.time = TimeControl(
+            self._clock,
+            [self._alarms, self._crons],
+            keep=self._state_db.set_clock,
+            fired=lambda: self._alarms.runs,
+            on_event=self._on_event,
+        )
+        self._ending.push_async_callback(self.time.stop_advance)
         self._learn(program)
         self.supervisor = Supervisor(
             program,
@@ -271,6 +292,7 @@ class Emulator:
         self, channel: socket.socket, number: int, shard: int, on_ended: Callable[[BaseException | None], None]
     ) -> HostLink:
         link = HostLink(channel, number, shard, on_event=self._on_event, on_ended=on_ended)
+        self.time.listen(link)
         self._relay.serve(link)
         self._index.listen(link)
         link.on(Log, self._log)
@@ -292,6 +314,7 @@ class Emulator:
         # Loaded here because aiohttp takes longer than all the rest, and hosts can be at work meanwhile.
         from durable.gateway.access import Access
         from durable.gateway.admin import Admin
+        from durable.gateway.admin_alarms import AlarmTools
         from durable.gateway.http import HttpFront
         from durable.gateway.server import GatewayServer
         from durable.gateway.websockets import ClientSockets
@@ -311,12 +334,14 @@ class Emulator:
             status=self.status,
             migrate=self.migrate,
             reload=self._reload_or_raise,
+            more=AlarmTools(self._alarms, self.time, self._clock, self._index, self._namespaces).routes(),
         )
         front = HttpFront(
             self.router,
             Access(dev.allowed_hosts if dev.ip in _LOOPBACK_FOR else (*dev.allowed_hosts, dev.ip)),
             connect_socket=self._sockets.connect,
             admin=admin.handle,
+            fire_cron=self._crons.fire,
             on_event=self._on_event,
             class_names=self._class_names,
             clock=self._clock,
@@ -329,7 +354,9 @@ class Emulator:
         """End what faces clients: no new connections, then the hosts, then who is still connected."""
         refusing = asyncio.ensure_future(self._server.stop())
         self._sockets.stop()
+        await self.time.stop_advance()
         await self._alarms.stop()
+        await self._crons.stop()
         await self.supervisor.stop()
         self.router.refuse(_STOPPING)
         self.router.release()
@@ -386,6 +413,7 @@ class Emulator:
     def _learn(self, program: Program) -> None:
         self._program = program
         self._class_names.update({namespace.key: namespace.class_name for namespace in program.namespaces})
+        self._crons.set_expressions(program.config.crons)
         self._alarms.set_namespaces([namespace.key for namespace in program.namespaces])
 
     def _class_name(self, namespace: str) -> str:

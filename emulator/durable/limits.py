@@ -34,13 +34,33 @@ ALARM_HANDLER_SECONDS: Final = 15 * 60.0
 ALARM_RETRY_DOUBLINGS_MAX: Final = 9
 """The delay before a retry stops doubling at 2 s << 9, which is 1024 s (platform)."""
 ALARM_HOST_RETRY_SECONDS: Final = 0.5
-"""First delay after a run that a lost or missing host ended; doubles up to 256 s and counts as no retry (ours)."""
+"""First delay after a run that a lost or missing host or a failing disk ended; it doubles and is not counted (ours)."""
+ALARM_HOST_RETRY_DOUBLINGS_MAX: Final = 11
+"""That delay stops doubling at 0.5 s << 11, which is 1024 s; a new host ends it early (platform)."""
 ALARM_RUNS_MAX: Final = 64
 """Alarms that run at the same time; more overdue ones wait their turn (ours)."""
+ADVANCE_KEPT_SECONDS: Final = 1.0
+"""Real time between two writes of the clock during an advance: a crash takes it back by no more than that (ours)."""
+ADVANCE_ANSWER_SECONDS: Final = 1.0
+"""How long one question about an advance waits for its end, so that whoever asks can tell how far it is (ours)."""
+ALARM_FIRE_ANSWER_SECONDS: Final = 50.0
+"""How long firing an alarm waits for its outcome; less than the minute that a tool waits for an answer (ours)."""
+ALARMS_LISTED_MAX: Final = 10_000
+"""Alarms in one listing, the nearest of each class (ours)."""
 ALARM_WINDOW_SECONDS: Final = 60.0
 """How far ahead the alarm scheduler looks; later alarms are only in the index (ours)."""
 ALARMS_WAITING_MAX: Final = 10_000
 """Alarms in the scheduler's memory; the nearest stay, the others are read again from the index (ours)."""
+CRONS_MAX: Final = 250
+"""Cron triggers of one worker (platform: as many as one paid account has)."""
+CRON_RUNS_MAX: Final = 16
+"""Runs of `scheduled` at the same time; what falls due beyond them is left out, and said so (ours)."""
+CRON_HANDLER_SECONDS: Final = 15 * 60.0
+"""Wall time a run of `scheduled` may take (platform)."""
+CRON_LATE_SECONDS_MAX: Final = 60.0
+"""A trigger that is noticed later than this was missed, as while the machine slept, and is not made up (ours)."""
+SCHEDULE_ENTRIES_MAX: Final = 1000
+"""Entries of one object's `Schedule`: they are one stored value, read and written whole (ours)."""
 IDLE_SECONDS: Final = 10.0
 """Quiet time after which an actor that nothing pins is evicted (platform)."""
 PIN_SECONDS_MAX: Final = 15 * 60.0

@@ -145,6 +145,7 @@ def test_a_host_that_is_killed_while_it_archives_a_log_loses_nothing(
         status, text = dev.get("/a/add/400")
         if status == 200:
             marks[len(marks)] = text
+    dev.wait_told("SIGKILL")
     dev.wait_for(lambda: dev.get("/a/count")[0] == 200, "host that takes over")
     count = int(dev.get("/a/count")[1])
     assert count >= len(marks)

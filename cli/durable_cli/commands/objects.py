@@ -46,7 +46,7 @@ def show(
     from durable_cli.project import load_project, tell_warnings
     from durable_cli.showing import show as look
 
-    target = _target(class_word, name, identity, "durable objects show CLASS NAME")
+    target = target_of(class_word, name, identity, "durable objects show CLASS NAME")
     project = load_project(config, env, persist_to)
     tell_warnings(project)
     answer = look(project, target)
@@ -74,7 +74,7 @@ def evict(
     from durable_cli.project import load_project, tell_warnings
     from durable_cli.showing import evict as let_go
 
-    target = _target(class_word, name, identity, "durable objects evict CLASS NAME")
+    target = target_of(class_word, name, identity, "durable objects evict CLASS NAME")
     project = load_project(config, env, persist_to)
     tell_warnings(project)
     answer = let_go(project, target)
@@ -118,7 +118,7 @@ def restore(
     from durable_cli.project import load_project, tell_warnings
     from durable_cli.restoring import restore as bring_back
 
-    target = _target(class_word, name, identity, "durable objects restore CLASS NAME --at TIME")
+    target = target_of(class_word, name, identity, "durable objects restore CLASS NAME --at TIME")
     moment = parse_at(at) if at is not None else None
     project = load_project(config, env, persist_to)
     tell_warnings(project)
@@ -131,7 +131,8 @@ def restore(
         console.say(_restored_text(answer, target))
 
 
-def _target(class_word: str, name: str | None, identity: str | None, usage: str) -> Target:
+def target_of(class_word: str, name: str | None, identity: str | None, usage: str) -> Target:
+    """Raises UserInputError, with `usage`, for none or two ways of naming an object."""
     from durable.errors import UserInputError
     from durable_cli.objects import Target
 

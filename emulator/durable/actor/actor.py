@@ -61,7 +61,7 @@ class Actor(OutputGate):
     __slots__ = (
         "_class", "_context", "_env", "_events", "_starting", "_tasks", "_thread", "activation", "alarm_running",
         "alarm_touched", "connections", "constructing", "has_alarm_handler", "instance", "keeps_alarm_on_delete_all",
-        "last_used", "timers", "waits",
+        "last_used", "retries_alarm", "timers", "waits",
     )  # fmt: skip
 
     def __init__(self, key: ActorKey, cls: Any, env: Any, engine: Engine, store: ActorStore) -> None:
@@ -75,6 +75,8 @@ class Actor(OutputGate):
         self.last_used = engine.clock.monotonic()
         self.alarm_running = False
         self.alarm_touched = False
+        self.retries_alarm = True
+        """False when its code aborted it with `retry_alarm=False`."""
         self.timers: set[ActorTimer] = set()
         """Those of its code that are not due yet."""
         self.connections: dict[Connection, tuple[str, float]] = {}

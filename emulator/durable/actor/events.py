@@ -7,9 +7,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from durable import values
+from durable.actor.failure import is_the_disks
 from durable.actor.handlers import call_relaxed, find_method, maybe_await
 from durable.actor.socket_delivery import deliver
-from durable.errors import ActorResetError, StorageError
+from durable.errors import ActorResetError, SqlError, StorageError
+from durable.failpoints import failpoint
 from durable.limits import ALARM_HANDLER_SECONDS
 from durable.sdk.alarm import AlarmInfo
 from durable.sdk.aliases import find_handler
@@ -109,7 +111,7 @@ class FetchEvent(Event):
 class AlarmEvent(Event):
     """A due alarm. The actor's own row decides whether it really is (`AlarmReply` names the outcomes)."""
 
-    __slots__ = ("due", "row")
+    __slots__ = ("_limit", "due", "row")
     label = "alarm"
 
     def __init__(self, due: AlarmDue) -> None:
@@ -117,12 +119,17 @@ class AlarmEvent(Event):
         self.due = due
         self.row: int | None = due.scheduled_ms
         """What the actor's row said when the run began."""
+        self._limit: asyncio.TimerHandle | None = None
 
     async def run(self, actor: Actor) -> Any:
         due = self.due
         actor.alarm_touched = False
         self.row = row = actor.store.alarm.get() if actor.store.exists else None
-        if row is None or row > actor.engine.clock.wall_ms():
+        if row is None or (due.retry_count and row != due.scheduled_ms):
+            # Tries that another alarm has used up are not this one's.
+            return "stale"
+        # A retry has been due before: it waits for a duration, whatever the wall clock says by now.
+        if row > actor.engine.clock.wall_ms() and not (due.forced or due.retry_count):
             return "stale"
         handler = find_handler(actor.instance, "alarm")
         if handler is None:
@@ -130,12 +137,16 @@ class AlarmEvent(Event):
             actor.engine.log("warning", "an alarm was due, but the class has no alarm() method: dropped", actor.label)
             return "missing"
         actor.alarm_running = True
-        info = AlarmInfo(due.retry_count, row)
-        async with asyncio.timeout(ALARM_HANDLER_SECONDS):
-            await maybe_await(call_relaxed(handler, info))
+        # A reset, not a cancellation, which the handler could swallow; and no critical section holds it up.
+        overdue = ActorResetError("Alarm exceeded its allowed execution time")
+        self._limit = actor.engine.loop.call_later(ALARM_HANDLER_SECONDS, actor.reset, overdue)
+        failpoint("alarm.begun")
+        await maybe_await(call_relaxed(handler, AlarmInfo(due.retry_count, row)))
+        failpoint("alarm.handled")
         # In the handler's own last turn, so that the alarm goes with the writes that it caused.
         if not actor.alarm_touched:
             actor.store.alarm.delete()
+            failpoint("alarm.cleared")
         return "done"
 
     def succeed(self, actor: Actor, result: Any) -> None:
@@ -143,10 +154,19 @@ class AlarmEvent(Event):
 
     def fail(self, actor: Actor, error: BaseException) -> None:
         actor.engine.log_failure(error, actor.label, actor.failed_in("alarm"))
-        self._reply(actor, "failed")
+        cause = error.__cause__ if isinstance(error, ActorResetError) else None
+        if cause is not None:
+            # A commit that was refused: with a code of SQLite's, for what the actor wrote; else it was not for that.
+            is_ours = is_the_disks(cause, is_open=isinstance(cause, SqlError))
+        else:
+            is_ours = is_the_disks(error, is_open=actor.store.is_open)
+        self._reply(actor, "failed", counted=not is_ours)
 
-    def _reply(self, actor: Actor, outcome: str) -> None:
+    def _reply(self, actor: Actor, outcome: str, *, counted: bool = True) -> None:
+        if self._limit is not None:
+            self._limit.cancel()
         due, replaced = self.due, actor.alarm_touched and outcome == "failed"
+        retried = actor.retries_alarm or not actor.alarm_running
         actor.alarm_running = False
         try:
             row = actor.committed_alarm() if actor.broken is not None else actor.store.alarm.get()
@@ -156,7 +176,10 @@ class AlarmEvent(Event):
         if actor.broken is not None:
             # The reset may have undone what the handler did to the alarm.
             replaced = replaced and row != self.row
-        actor.emit(lambda epoch: actor.engine.send(AlarmReply(due.id, epoch, outcome, row, replaced)))
+        if outcome == "failed" and not replaced and row is None and actor.store.exists:
+            # A constructor that fails, asked for an alarm that is over: there is nothing to try again.
+            outcome = "stale"
+        actor.emit(lambda epoch: actor.engine.send(AlarmReply(due.id, epoch, outcome, row, replaced, counted, retried)))
 
 
 class SocketEvent(Event):

@@ -11,10 +11,12 @@ from types import TracebackType
 from typing import Any
 
 from durable import values
-from durable.errors import ActorError, DataCloneError, OverloadedError
+from durable.errors import ActorError, DataCloneError, OverloadedError, SqlError, StorageError
 from durable.wire.messages import ErrorReport, Frame
 
 FLAGS = ("remote", "durable_object_reset", "overloaded", "retryable")
+_OF_THE_DISK = ("SQLITE_IOERR", "SQLITE_FULL", "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_NOMEM")
+"""Result codes, with whatever follows them, that no program can bring about (sqlite.org/rescode.html)."""
 _FRAMES_MAX = 60
 """Frames of one report; a recursion error has a thousand that say the same."""
 
@@ -91,6 +93,13 @@ def _brief(error: OverloadedError, label: str, method: str, flags: list[str]) ->
         method=method,
         flags=flags,
     )
+
+
+def is_the_disks(error: BaseException, *, is_open: bool) -> bool:
+    """Whether no program could have brought this about; `is_open` is that of the actor's file when it was raised."""
+    if isinstance(error, SqlError) and error.code.startswith(_OF_THE_DISK):
+        return True
+    return isinstance(error, StorageError) and not is_open
 
 
 def status_of(report: ErrorReport) -> int:

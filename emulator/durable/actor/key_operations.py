@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
+from durable.limits import ALARM_MS_MAX
 from durable.sdk.aliases import merge_options
 from durable.sdk.storage import KeyOperations
 from durable.storage.actor_store import ActorStore
@@ -22,8 +23,6 @@ READ_OPTIONS: Final = ("allow_concurrency", "no_cache")
 WRITE_OPTIONS: Final = ("allow_unconfirmed", "allow_concurrency", "no_cache")
 ALARM_OPTIONS: Final = ("allow_unconfirmed", "allow_concurrency")
 LIST_BOUNDS: Final = ("start", "start_after", "end", "prefix", "reverse", "limit")
-_ALARM_YEAR_LIMIT_MS = 6_911_222_400_000
-"""2189-01-04: the platform refuses later dates."""
 _UNDEFINED: Final[Any] = object()
 """Stands for an argument that was not given, where None is a value."""
 
@@ -149,13 +148,19 @@ def _is_several(key: object) -> bool:
 def _alarm_ms(moment: float | datetime) -> int:
     """Milliseconds since the epoch. A datetime without a zone is local time, as everywhere in Python."""
     if isinstance(moment, datetime):
-        moment = moment.timestamp() * 1000
+        try:
+            seconds = moment.timestamp()
+        except (OverflowError, ValueError, OSError) as error:
+            # Local time at the ends of the calendar: what is no moment has no milliseconds either.
+            raise TypeError(f"set_alarm() takes a point in time, got {moment.isoformat()}: {error}") from None
+        # By way of whole microseconds: seconds in floats would make a millisecond the next one, and alarms late.
+        moment = round(seconds * 1_000_000) / 1000
     elif isinstance(moment, bool) or not isinstance(moment, (int, float)):
         raise TypeError(f"set_alarm() takes milliseconds since the epoch or a datetime, got {type(moment).__name__}")
     if isinstance(moment, float) and not math.isfinite(moment):
         raise TypeError(f"set_alarm() takes a point in time, got {moment}")
     if moment <= 0:
         raise TypeError("setAlarm() cannot be called with an alarm time <= 0")
-    if moment >= _ALARM_YEAR_LIMIT_MS:
+    if moment > ALARM_MS_MAX:
         raise TypeError("This API doesn't support dates after 2189.")
     return math.ceil(moment)

@@ -23,6 +23,7 @@ from durable.actor.engine import Engine
 from durable.actor.events import Event
 from durable.actor.input_gate import InputGate
 from durable.errors import ActorResetError, StorageError
+from durable.failpoints import failpoint
 from durable.storage.actor_store import ActorStore
 from durable.storage.database import Database
 from durable.wire.messages import ActorKey, IndexPut
@@ -107,7 +108,7 @@ class OutputGate(ABC):
     def commits_lost(self, reason: str) -> None:
         """The disk refused commits of this actor: nothing of it waits for their epochs any more."""
         self.epoch = 0
-        self.reset(ActorResetError(reason))
+        self.reset(_reset_by(reason, StorageError(reason)))
 
     def unconfirmed(self, write: Callable[[], T]) -> T:
         """Run a write of storage that nobody has to wait for, unless it is committed with others that have to be."""
@@ -149,11 +150,12 @@ class OutputGate(ABC):
             earlier = alarm is not None and (self.indexed_alarm is None or alarm < self.indexed_alarm)
             if store.is_new or earlier:
                 # The index must not sleep past the alarm, nor miss the object, if we die between the two files.
+                failpoint("alarm.set")
                 self.gate.begin_commit()
                 self.engine.index_put(self.key, alarm, partial(self._indexed, alarm))
                 return
         except StorageError as error:
-            self.reset(ActorResetError(str(error)))
+            self.reset(_reset_by(str(error), error))
             return
         self._finish_commit(alarm)
 
@@ -161,10 +163,12 @@ class OutputGate(ABC):
         if self.broken is not None:
             return
         if error:
-            self.reset(ActorResetError(f"the index of objects could not be written: {error}"))
+            self.reset(_reset_by(f"the index of objects could not be written: {error}", StorageError(error)))
             return
         self.indexed_alarm = alarm
+        failpoint("alarm.indexed")
         self._finish_commit(alarm)
+        failpoint("alarm.committed")
         if self.broken is None:
             self.gate.end_commit()
 
@@ -178,7 +182,7 @@ class OutputGate(ABC):
                 self._let_out()
                 return
         except StorageError as error:
-            self.reset(ActorResetError(f"Durable Object was reset: {error}"))
+            self.reset(_reset_by(f"Durable Object was reset: {error}", error))
             return
         self.dirty = False
         epoch = self.engine.commit(store)
@@ -186,6 +190,7 @@ class OutputGate(ABC):
             self.epoch = epoch
         self._written = store.database
         if alarm != self.indexed_alarm:
+            failpoint("alarm.later_committed")
             self._alarm_epoch = epoch
             self.when_durable(epoch, partial(self._index_later_alarm, epoch, alarm))
         self._let_out()
@@ -193,6 +198,7 @@ class OutputGate(ABC):
     def _index_later_alarm(self, epoch: int, alarm: int | None) -> None:
         # A newer change of the alarm speaks for itself, the next activation's too; an older one must not overwrite it.
         if epoch == self._alarm_epoch and alarm != self.indexed_alarm and self.store.alarm.now == alarm:
+            failpoint("alarm.later_durable")
             self.indexed_alarm = alarm
             self.engine.send(IndexPut(0, self.key, alarm))
 
@@ -288,3 +294,10 @@ class OutputGate(ABC):
         elif name is not None:
             self.store.rollback_to(name)
         self.dirty = self.store.in_transaction
+
+
+def _reset_by(text: str, cause: StorageError) -> ActorResetError:
+    """Keeps the cause, which says whether the actor's code had a part in it."""
+    error = ActorResetError(text)
+    error.__cause__ = cause
+    return error

@@ -17,6 +17,7 @@ from durable.limits import (
     SOCKET_TAGS_MAX,
     SOCKETS_PER_OBJECT_MAX,
 )
+from durable.sdk.aliases import merge_options
 from durable.sdk.ids import DurableObjectId
 from durable.sdk.state import DurableObjectState
 from durable.sdk.websocket import WebSocket, WebSocketRequestResponsePair
@@ -114,10 +115,14 @@ class ActorState(DurableObjectState):
     def get_hibernatable_web_socket_event_timeout(self) -> int | None:
         return self._actor.engine.sockets.event_timeouts_ms.get(self._actor.key.id)
 
-    def abort(self, reason: str | None = None) -> NoReturn:
+    def abort(self, reason: str | None = None, options: Mapping[str, Any] | None = None, **more: Any) -> NoReturn:
         text = reason or "Application called abort() to reset Durable Object."
-        self._actor.check_thread()
-        self._actor.reset(ActorResetError(text))
+        actor = self._actor
+        actor.check_thread()
+        if options is not None or more:
+            merged = merge_options("abort", ("retry_alarm",), options, more)
+            actor.retries_alarm = merged.get("retry_alarm") is not False
+        actor.reset(ActorResetError(text))
         raise DurableObjectAbort(text)
 
 

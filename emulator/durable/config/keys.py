@@ -20,9 +20,10 @@ __all__ = [
     "TOP",
     "TOP_SILENT",
     "TRANSFERRED_CLASS",
+    "TRIGGERS",
 ]
 
-ENVIRONMENT: Final = ("name", "main", "compatibility_date", "durable_objects", "migrations", "vars")
+ENVIRONMENT: Final = ("name", "main", "compatibility_date", "durable_objects", "migrations", "triggers", "vars")
 """Keys of an `[env.<name>]` table."""
 TOP: Final = (*ENVIRONMENT, "dev", "env")
 DURABLE_OBJECTS: Final = ("bindings",)
@@ -38,6 +39,7 @@ MIGRATION: Final = (
 )
 RENAMED_CLASS: Final = ("from", "to")
 TRANSFERRED_CLASS: Final = ("from", "from_script", "to")
+TRIGGERS: Final = ("crons",)
 DEV: Final = (
     "ip",
     "port",
@@ -133,7 +135,6 @@ TOP_SILENT: Final = frozenset(
         "streaming_tail_consumers",
         "tail_consumers",
         "text_blobs",
-        "triggers",
         "tsconfig",
         "unsafe",
         "unsafe_hello_world",

@@ -25,6 +25,7 @@ from durable.config.schema import Binding, Config, ConfigWarning
 from durable.config.secrets import Secrets, read_secrets
 from durable.config.text_file import read_text, shown
 from durable.config.toml_document import parse_toml
+from durable.config.triggers import read_crons
 from durable.config.variables import read_vars, refuse_taken_names, with_overrides
 from durable.errors import ConfigError
 
@@ -74,6 +75,7 @@ def load(
         vars=variables,
         secrets={key: value for key, (value, _) in secrets.items() if key not in overrides},
         dev=read_dev(top, warnings),
+        crons=read_crons(_holder("triggers", top, chosen), warnings),
         warnings=tuple(warnings),
         source=document.text,
     )

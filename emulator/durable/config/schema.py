@@ -136,3 +136,5 @@ class Config:
     dev: DevSettings
     warnings: tuple[ConfigWarning, ...]
     source: str = field(repr=False)
+    crons: tuple[str, ...] = ()
+    """Expressions of `[triggers]`, each of them good and none twice."""

@@ -87,7 +87,9 @@ class ReloadRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 @dataclass(frozen=True, slots=True)
-class _Route:
+class Route:
+    """One path: its method, the shape of its body, and who answers."""
+
     method: str
     body: type[msgspec.Struct] | None
     answer: Callable[..., Awaitable[Json]]
@@ -106,8 +108,9 @@ class Admin:
         status: StatusReport,
         migrate: Migrate,
         reload: Reload,
+        more: Mapping[str, Route] | None = None,
     ) -> None:
-        """`namespaces` maps the names of classes and of bindings; `migrate` takes `dry_run`."""
+        """`namespaces` maps the names of classes and of bindings; `migrate` takes `dry_run`; `more` paths."""
         self._token = token.encode()
         self._router = router
         self._objects = ObjectFinder(index, namespaces)
@@ -116,13 +119,14 @@ class Admin:
         self._reload = reload
         # Nothing that changes anything is a GET: a page can make a browser send one without asking.
         self._routes = {
-            "/__durable/status": _Route("GET", None, self._answer_status),
-            "/__durable/sql": _Route("POST", SqlRequest, self._answer_sql),
-            "/__durable/restore": _Route("POST", RestoreRequest, self._answer_restore),
-            "/__durable/show": _Route("POST", ObjectRequest, self._answer_show),
-            "/__durable/evict": _Route("POST", ObjectRequest, self._answer_evict),
-            "/__durable/migrate": _Route("POST", MigrateRequest, self._answer_migrate),
-            "/__durable/reload": _Route("POST", ReloadRequest, self._answer_reload),
+            "/__durable/status": Route("GET", None, self._answer_status),
+            "/__durable/sql": Route("POST", SqlRequest, self._answer_sql),
+            "/__durable/restore": Route("POST", RestoreRequest, self._answer_restore),
+            "/__durable/show": Route("POST", ObjectRequest, self._answer_show),
+            "/__durable/evict": Route("POST", ObjectRequest, self._answer_evict),
+            "/__durable/migrate": Route("POST", MigrateRequest, self._answer_migrate),
+            "/__durable/reload": Route("POST", ReloadRequest, self._answer_reload),
+            **(more or {}),
         }
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:

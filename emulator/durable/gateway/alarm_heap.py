@@ -72,6 +72,25 @@ class AlarmHeap:
         self._alarms[alarm.actor.namespace, alarm.actor.id] = alarm
         self._push(self._retries, monotonic, alarm)
 
+    def begin(self, actor: ActorKey, scheduled_ms: int) -> Alarm | None:
+        """The actor's alarm, now running though it is not due; None when it runs already."""
+        alarm = self.get(actor)
+        if alarm is not None and alarm.running:
+            return None
+        if alarm is None or alarm.scheduled_ms != scheduled_ms:
+            alarm = Alarm(actor, scheduled_ms)
+        alarm.turn = 0
+        alarm.running, alarm.noted_ms, alarm.host_spoke = True, None, False
+        self._alarms[actor.namespace, actor.id] = alarm
+        return alarm
+
+    def hasten(self, monotonic: float) -> bool:
+        """Have retries that user code has no part in be due now; False when there are none."""
+        waiting = [alarm for _, turn, alarm in self._retries if turn == alarm.turn and alarm.host_failures]
+        for alarm in waiting:
+            self._push(self._retries, monotonic, alarm)
+        return bool(waiting)
+
     def forget(self, actor: ActorKey) -> None:
         alarm = self._alarms.pop((actor.namespace, actor.id), None)
         if alarm is not None:

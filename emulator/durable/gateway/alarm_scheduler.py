@@ -18,10 +18,12 @@ from typing import Protocol
 
 from durable.clock import Clock
 from durable.errors import ActorError
+from durable.failpoints import failpoint
 from durable.gateway.alarm_heap import Alarm, AlarmHeap
 from durable.gateway.events import AlarmFired, GatewayFault, HostLog, OnEvent
 from durable.gateway.link import HostLink, Reply
 from durable.limits import (
+    ALARM_HOST_RETRY_DOUBLINGS_MAX,
     ALARM_HOST_RETRY_SECONDS,
     ALARM_RETRIES_MAX,
     ALARM_RETRY_DOUBLINGS_MAX,
@@ -100,6 +102,9 @@ class AlarmScheduler:
         self._namespaces: tuple[str, ...] = ()
         self._read_until_ms = 0  # alarms before this moment are in the heap, or were when the heap had room
         self._complete = True  # False when the heap had no room for all of the window
+        self._is_reading = False
+        self._news: set[tuple[str, str]] = set()  # actors that were heard of while the index was being read
+        self._over: dict[tuple[str, str], int] = {}  # alarms that ended since the last read; the index may lag behind
         self._runs: dict[asyncio.Task[None], Alarm] = {}
         self._wake = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
@@ -115,6 +120,11 @@ class AlarmScheduler:
         self._namespaces = tuple(namespaces)
         self._read_until_ms = 0
         self._wake.set()
+
+    def hosts_changed(self) -> None:
+        """A host was attached: what waited because there was none need not wait any longer."""
+        if self._heap.hasten(self._clock.monotonic()):
+            self._wake.set()
 
     async def stop(self) -> None:
         """Stop waking actors. Runs that were underway are not waited for: their alarms are still in the index."""
@@ -167,6 +177,10 @@ class AlarmScheduler:
     # --- the window ------------------------------------------------------------------------------------------------
     def _arm(self, actor: ActorKey, alarm_ms: int | None) -> None:
         self._heap.forget(actor)
+        if self._is_reading:
+            self._news.add((actor.namespace, actor.id))
+        if alarm_ms is not None:
+            self._over.pop((actor.namespace, actor.id), None)
         if alarm_ms is None or alarm_ms >= self._read_until_ms:
             return
         if self._heap.full:
@@ -192,7 +206,8 @@ class AlarmScheduler:
     async def _read_ahead(self, now_ms: int) -> None:
         until_ms = now_ms + round(ALARM_WINDOW_SECONDS * 1000)
         # Before the read, not after: an alarm that is written meanwhile is inside the window and is told to us.
-        self._read_until_ms, self._complete = until_ms, True
+        self._read_until_ms, self._complete, self._is_reading = until_ms, True, True
+        over, self._over = self._over, {}
         found: list[tuple[str, IndexRow]] = []
         cut_ms = until_ms
         try:
@@ -205,11 +220,20 @@ class AlarmScheduler:
         except BaseException:
             self._read_until_ms = 0
             raise
+        finally:
+            self._is_reading = False
+            news, self._news = self._news, set()
         found.sort(key=lambda entry: entry[1].alarm_ms or 0)
         for namespace, row in found:
             actor = ActorKey(namespace, row.id, row.name)
-            if row.alarm_ms is None or self._heap.get(actor) is not None:
-                continue
+            key = (namespace, row.id)
+            if (
+                row.alarm_ms is None
+                or self._heap.get(actor) is not None
+                or key in news
+                or over.get(key) == row.alarm_ms
+            ):
+                continue  # what was read is older than what is known
             if self._heap.full:
                 cut_ms = min(cut_ms, row.alarm_ms)
                 break
@@ -246,6 +270,7 @@ class AlarmScheduler:
     async def _fire(self, alarm: Alarm) -> None:
         try:
             link = await self._router.link_for(alarm.actor)
+            failpoint("alarm.due")
             due = partial(AlarmDue, actor=alarm.actor, scheduled_ms=alarm.scheduled_ms, retry_count=alarm.retry_count)
             self._settle(alarm, link, await link.request(due))
         except ActorError:
@@ -271,11 +296,20 @@ class AlarmScheduler:
                 # Else the same row would wake the object again at every look.
                 self._index.correct_alarm(alarm.actor, alarm.scheduled_ms, reply.alarm_ms)
             return
+        failpoint("alarm.answered")
         self._report(alarm, reply.outcome)
-        if reply.outcome == "failed" and not reply.replaced:
+        if reply.outcome != "failed" or reply.replaced:
+            self._follow(alarm, None if reply.outcome == "missing" else reply.alarm_ms)
+            return
+        if reply.alarm_ms is not None:
+            # What ran is what the row says; the tries that follow are its own.
+            alarm.scheduled_ms = reply.alarm_ms
+        if not reply.retried:
+            self._give_up(alarm, link)
+        elif reply.counted:
             self._retry_counted(alarm, link)
         else:
-            self._follow(alarm, None if reply.outcome == "missing" else reply.alarm_ms)
+            self._retry_uncounted(alarm)
 
     def _follow(self, alarm: Alarm, alarm_ms: int | None) -> None:
         """The run is over: arm what the object's row says.
@@ -283,28 +317,32 @@ class AlarmScheduler:
         What was indexed during the run may be newer than the reply, which waited for the disk. So the earlier of the
         two counts; a host that is asked too early says so.
         """
+        if len(self._over) < ALARMS_WAITING_MAX:
+            self._over[alarm.actor.namespace, alarm.actor.id] = alarm.scheduled_ms
         known = [moment for moment in (alarm_ms, alarm.noted_ms) if moment is not None]
         self._arm(alarm.actor, min(known, default=None))
 
     def _retry_counted(self, alarm: Alarm, link: HostLink) -> None:
         alarm.host_failures = 0
         if alarm.retry_count < ALARM_RETRIES_MAX:
-            self._retry(alarm, alarm.retry_count + 1, self._spread(ALARM_RETRY_SECONDS, alarm.retry_count))
-        else:
-            self._give_up(alarm, link)
-
-    def _give_up(self, alarm: Alarm, link: HostLink) -> None:
-        # Not answered: should the host die over it, the row and the index still have the alarm, and it is tried anew.
-        link.send(AlarmGiveUp(0, alarm.actor, alarm.scheduled_ms))
+            doubled = ALARM_RETRY_SECONDS * (1 << min(alarm.retry_count, ALARM_RETRY_DOUBLINGS_MAX))
+            self._retry(alarm, alarm.retry_count + 1, self._spread(doubled))
+            return
         self._abandoned += 1
         label = f'{self._class_name(alarm.actor.namespace)} "{alarm.actor.name or alarm.actor.id}"'
         self._on_event(HostLog("error", f"alarm() failed {ALARM_RETRIES_MAX + 1} times; the alarm was dropped", label))
+        self._give_up(alarm, link)
+
+    def _give_up(self, alarm: Alarm, link: HostLink) -> None:
+        failpoint("alarm.given_up")
+        # Not answered: should the host die over it, the row and the index still have the alarm, and it is tried anew.
+        link.send(AlarmGiveUp(0, alarm.actor, alarm.scheduled_ms))
         self._follow(alarm, None)
 
     def _retry_uncounted(self, alarm: Alarm) -> None:
-        seconds = self._spread(ALARM_HOST_RETRY_SECONDS, alarm.host_failures)
+        doubled = ALARM_HOST_RETRY_SECONDS * (1 << min(alarm.host_failures, ALARM_HOST_RETRY_DOUBLINGS_MAX))
         alarm.host_failures += 1
-        self._retry(alarm, alarm.retry_count, seconds)
+        self._retry(alarm, alarm.retry_count, self._spread(doubled))
 
     def _retry(self, alarm: Alarm, retry_count: int, seconds: float) -> None:
         if alarm.noted_ms is not None and alarm.noted_ms != alarm.scheduled_ms:
@@ -312,10 +350,9 @@ class AlarmScheduler:
             seconds = min(seconds, max(0, alarm.noted_ms - self._clock.wall_ms()) / 1000)
         self._heap.retry(alarm, retry_count, self._clock.monotonic() + seconds)
 
-    def _spread(self, first_seconds: float, count: int) -> float:
-        """Delay before retry `count`, as workerd's alarm-scheduler.c++: doubled each time, and up to a quarter more."""
-        doubled = first_seconds * (1 << min(count, ALARM_RETRY_DOUBLINGS_MAX))
-        return doubled * (1 + self._jitter.uniform(0, 0.25))
+    def _spread(self, seconds: float) -> float:
+        """Up to a quarter more, as workerd's alarm-scheduler.c++: what failed together is not tried again together."""
+        return seconds * (1 + self._jitter.uniform(0, 0.25))
 
     def _report(self, alarm: Alarm, outcome: str) -> None:
         actor = alarm.actor

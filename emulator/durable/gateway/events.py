@@ -94,6 +94,14 @@ class AlarmFired(Event, frozen=True):
     outcome: str
 
 
+class CronRan(Event, frozen=True):
+    """A cron trigger had `scheduled` run; `outcome` is "done" or "failed"."""
+
+    cron: str
+    scheduled_ms: int
+    outcome: str
+
+
 class SocketEventsLost(Event, frozen=True):
     """A host died while it handled these socket events: they are not delivered again."""
 
@@ -126,6 +134,14 @@ class HostLog(Event, frozen=True):
     level: str
     text: str
     label: str = ""
+
+
+class ClockMoved(Event, frozen=True):
+    """Wall time is `now_ms` from now on: `offset_ms` ahead of the machine's, or standing still."""
+
+    now_ms: int
+    offset_ms: int
+    is_frozen: bool
 
 
 class GatewayFault(Event, frozen=True):

@@ -32,11 +32,14 @@ from durable.gateway.link import HostLink, Reply
 from durable.gateway.refusals import RefusalReports, excerpt
 from durable.gateway.responses import CLOSE, Responses, check_status
 from durable.gateway.router import Router
+from durable.gateway.scheduled_route import SCHEDULED_PATHS, Fire, answer_scheduled
 from durable.gateway.upgrade import UPGRADE_REQUEST, UpgradeRequest
 from durable.gateway.uploads import BodyProblemError, Problem
 from durable.wire.messages import ActorKey, ErrorReport, Failed, HttpReply, HttpRequest
 
 ADMIN_PATH = "/__durable"
+OUR_PATHS = (ADMIN_PATH, "/cdn-cgi/")
+"""Beginnings of paths that are not the worker's, or may not be."""
 
 ConnectSocket = Callable[[web.BaseRequest, HttpReply, HostLink], Awaitable[web.StreamResponse]]
 Admin = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -74,12 +77,14 @@ class HttpFront:
         on_event: OnEvent,
         class_names: Mapping[str, str],
         clock: Clock | None = None,
+        fire_cron: Fire | None = None,
     ) -> None:
         """`class_names` maps namespace keys to class names, for reports; it may change while we run."""
         self._router = router
         self._access = access
         self._connect_socket = connect_socket
         self._admin = admin
+        self._fire_cron = fire_cron
         self._on_event = on_event
         self._class_names = class_names
         self._now = (clock or SystemClock()).monotonic
@@ -101,8 +106,11 @@ class HttpFront:
             if version is not HttpVersion11 and version not in (HttpVersion11, HttpVersion10):
                 raise BodyProblemError(uploads.UNKNOWN_VERSION)
             path = target if target[0] == "/" else split_target(target)[1]
-            if path.startswith(ADMIN_PATH) and path[len(ADMIN_PATH) :][:1] in ("", "/", "?"):
-                return await self._serve_admin(request, host)
+            if path.startswith(OUR_PATHS):
+                if path.startswith(ADMIN_PATH) and path[len(ADMIN_PATH) :][:1] in ("", "/", "?"):
+                    return await self._serve_admin(request, host)
+                if self._fire_cron is not None and path.partition("?")[0] in SCHEDULED_PATHS:
+                    return await self._serve_scheduled(request, host, self._fire_cron)
             return await self._serve(request, host, path, started)
         except ConnectionError:
             return CLOSE
@@ -130,6 +138,13 @@ class HttpFront:
         if response.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             self._report_refusal(request, "token")
         return response
+
+    async def _serve_scheduled(self, request: web.BaseRequest, host: str, fire: Fire) -> web.StreamResponse:
+        if not self._access.same_origin(host, request.headers.get("Origin")):
+            return await self._refuse(request, "origin")
+        if request.body_exists:
+            uploads.check_framing(request)
+        return await answer_scheduled(request, fire)
 
     # --- the worker ---------------------------------------------------------------------------------------------------
     async def _serve(self, request: web.BaseRequest, host: str, path: str, started: float) -> web.StreamResponse:

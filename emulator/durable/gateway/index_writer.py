@@ -16,6 +16,7 @@ from typing import Protocol, TypeVar
 
 from durable.clock import Clock
 from durable.errors import WireError
+from durable.failpoints import failpoint
 from durable.gateway.link import HostLink
 from durable.limits import INDEX_WRITES_WAITING_MAX
 from durable.storage.index import AlarmCorrection, Change, IndexRemoval, IndexRow, NamespaceIndex
@@ -234,10 +235,12 @@ class IndexWriter:
         errors: dict[str, str] = {}
         for namespace, of_one in writes.items():
             try:
+                failpoint("index.write")
                 self._sync_folders(namespace, of_one)
                 index = self._index(namespace, create=True)
                 assert index is not None
                 index.apply([write.change for write in of_one])
+                failpoint("index.written")
             except Exception as error:
                 # Whatever it was, the hosts that wait have to hear of it.
                 errors[namespace] = str(error) or type(error).__name__

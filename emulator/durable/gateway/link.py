@@ -43,9 +43,10 @@ from durable.wire.messages import (
     Look,
     Message,
     Restore,
+    RunScheduled,
 )
 
-Question = HttpRequest | Call | AlarmDue | AlarmGiveUp | Inspect | Evict | Look | Restore
+Question = HttpRequest | Call | AlarmDue | AlarmGiveUp | Inspect | Evict | Look | Restore | RunScheduled
 Reply = HttpReply | CallReply | Failed | AlarmReply | InspectReply
 
 M = TypeVar("M", bound=Message)

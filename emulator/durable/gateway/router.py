@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from durable.clock import Clock, SystemClock
@@ -39,6 +39,8 @@ class Router:
         self.held = False
         self.refusal: ErrorReport | None = None
         """Why the program cannot be loaded, while nothing older serves in its place."""
+        self.on_attached: Callable[[], None] = _nobody_waits
+        """Called when there is a new host."""
         self._clock = clock or SystemClock()
         self._hold_seconds_max = hold_seconds_max
         self._waiting: deque[_Waiting] = deque()
@@ -100,12 +102,14 @@ class Router:
         self.links = list(links)
         self.refusal = None
         self._serve_waiting()
+        self.on_attached()
 
     def attach_one(self, shard: int, link: HostLink) -> None:
         """A replacement owns one shard."""
         self.links[shard] = link
         self.refusal = None
         self._serve_waiting()
+        self.on_attached()
 
     def detach(self, link: HostLink) -> None:
         """A host is gone: events of its shard wait for its replacement. Unknown links are ignored."""
@@ -176,6 +180,10 @@ class Router:
             if link is not None and (best is None or link.in_flight < best.in_flight):
                 best = link
         return best
+
+
+def _nobody_waits() -> None:
+    return
 
 
 def _broken(report: ErrorReport) -> ProgramBrokenError:

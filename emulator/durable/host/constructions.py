@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from durable.actor.actor import Actor
-from durable.errors import SqlError, StorageError
+from durable.actor.failure import is_the_disks
 from durable.limits import (
     CONSTRUCTION_FORGIVEN_SECONDS,
     CONSTRUCTION_SECONDS_FIRST,
@@ -22,9 +22,6 @@ from durable.limits import (
     CONSTRUCTIONS_FAILED_MAX,
 )
 from durable.storage.actor_store import ActorStore
-
-_OF_THE_DISK = ("SQLITE_IOERR", "SQLITE_FULL", "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_NOMEM")
-"""Result codes, with whatever follows them, that no program can bring about (sqlite.org/rescode.html)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +46,8 @@ class Constructions:
     def ended(self, actor: Actor) -> None:
         error = actor.activation.reset_by
         last = self._failed.pop(actor.key.id, None)
-        if error is None or not actor.constructing or _is_the_disks(error, actor):
+        # Who makes room or puts the file back must not have to wait.
+        if error is None or not actor.constructing or is_the_disks(error, is_open=actor.store.is_open):
             return
         now = self._clock()
         if last is None or now >= last.until + CONSTRUCTION_FORGIVEN_SECONDS:
@@ -77,10 +75,3 @@ class Constructions:
         # In the order of their failures, so the pauses that end first are at the front, give or take one.
         for actor_id in [actor_id for actor_id, failed in self._failed.items() if failed.until < forgiven]:
             del self._failed[actor_id]
-
-
-def _is_the_disks(error: BaseException, actor: Actor) -> bool:
-    """Whether the file could not be opened or read: who makes room or puts it back must not have to wait."""
-    if isinstance(error, SqlError) and error.code.startswith(_OF_THE_DISK):
-        return True
-    return isinstance(error, StorageError) and not actor.store.is_open

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -114,29 +113,3 @@ class Deliveries:
 
     def alarm_due(self, message: wire.AlarmDue) -> None:
         self._host.registry.deliver(message.actor, AlarmEvent(message))
-
-    def alarm_give_up(self, message: wire.AlarmGiveUp) -> None:
-        def clear(actor: Actor) -> None:
-            if actor.store.exists and actor.store.alarm.get() == message.scheduled_ms:
-                actor.store.alarm.delete()
-
-        self._host.registry.deliver(message.actor, _Quiet(clear))
-
-
-class _Quiet(Event):
-    """An event of the engine's own inside an actor; nobody is answered."""
-
-    __slots__ = ("_work",)
-
-    def __init__(self, work: Callable[[Actor], None]) -> None:
-        super().__init__()
-        self._work = work
-
-    async def run(self, actor: Actor) -> Any:
-        self._work(actor)
-
-    def succeed(self, actor: Actor, result: Any) -> None:
-        return
-
-    def fail(self, actor: Actor, error: BaseException) -> None:
-        return

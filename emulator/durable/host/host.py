@@ -19,9 +19,10 @@ from durable.actor.portability import Portability
 from durable.actor.sockets import SocketTable
 from durable.actor.timers import watch_timers
 from durable.actor.turn import actor_variable, task_factory
-from durable.clock import Clock, SystemClock
+from durable.clock import Clock, ClockSetting, SystemClock
 from durable.errors import WireError
 from durable.host.actor_runtime import ActorRuntime
+from durable.host.alarm_clearing import clear_alarm
 from durable.host.bodies import ChannelBodies
 from durable.host.checkpoints import Checkpoints
 from durable.host.deliveries import Deliveries
@@ -37,6 +38,7 @@ from durable.host.restores import Restores
 from durable.host.transport import Transport
 from durable.host.worker import Worker
 from durable.limits import GC_YOUNG_OBJECTS
+from durable.sdk.now import keep_time
 from durable.sdk.object import DurableObject, WorkerEntrypoint
 from durable.sdk.runtime import Runtime
 from durable.sdk.stub import DurableObjectNamespace
@@ -68,11 +70,11 @@ class Host:
         *,
         version: str,
         python: str,
-        clock: Callable[[int], Clock] = SystemClock,
+        clock: Callable[[int], Clock] = SystemClock,  # of an offset in milliseconds
         disk: Disk | None = None,
         guard: Callable[[str], None] | None = None,
     ) -> None:
-        """`clock` makes the clock for an offset in milliseconds; `disk` is what makes commits durable.
+        """`clock` makes the clock, which `ClockSet` moves; `disk` is what makes commits durable.
 
         `guard` is told the state directory before any code of the user's runs.
         """
@@ -80,7 +82,6 @@ class Host:
         self.clock: Clock = clock(0)
         self.context = contextvars.copy_context()
         """What actors and the host's own tasks begin with: what the program set at import, and no event's."""
-        self._make_clock = clock
         self._disk = disk
         self._guard = guard
         self.sockets = SocketTable()
@@ -115,6 +116,7 @@ class Host:
     def _handler_table(self) -> dict[type, Callable[[Any], None]]:
         return {
             wire.Preimport: lambda message: preimport(message.modules),
+            wire.ClockSet: self._set_clock,
             wire.Load: self._load,
             wire.Attach: lambda message: self.sockets.restore(message.sockets, message.auto_responses),
             wire.Drain: lambda message: self.background(self._drain(message.deadline_seconds)),
@@ -134,7 +136,8 @@ class Host:
             wire.IndexDurable: self.index.durable,
             wire.IndexFound: self.index.found,
             wire.AlarmDue: self.deliveries.alarm_due,
-            wire.AlarmGiveUp: self.deliveries.alarm_give_up,
+            wire.RunScheduled: lambda message: self.worker.start_scheduled(message),  # noqa: PLW0108
+            wire.AlarmGiveUp: lambda message: clear_alarm(self, message),
             wire.Inspect: lambda message: self.background(inspect(self, message)),
             wire.Evict: lambda message: self.background(evict(self, message)),
             wire.Look: lambda message: look(self, message),
@@ -198,6 +201,11 @@ class Host:
             self.log_failure(error, "host", "background")
 
     # --- loading ----------------------------------------------------------------------------------------------
+    def _set_clock(self, message: wire.ClockSet) -> None:
+        # A test that hands in a clock of its own moves it itself.
+        if isinstance(self.clock, SystemClock):
+            self.clock.set(ClockSetting(message.offset_ms, message.frozen_ms))
+
     def _load(self, load: wire.Load) -> None:
         self._project = project = Project(load.root, load.main)
         self.compatibility_date = load.compatibility_date
@@ -205,7 +213,7 @@ class Host:
             self.portability = Portability(self.log, refuses=load.portability == "error")
         self._kv_only = frozenset(space.key for space in load.namespaces if not space.sqlite)
         self._shard, self._shards, self._host_number = load.shard, load.shards, load.host_number
-        self.clock = self._make_clock(load.clock_offset_ms)
+        keep_time(self.clock.wall_ms)
         if self._guard is not None:
             self._guard(load.state)
         self.pitr_days = load.pitr_days

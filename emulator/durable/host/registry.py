@@ -235,6 +235,11 @@ class Registry:
         return bool(self._lent)
 
     @property
+    def is_closed(self) -> bool:
+        """Whether no file may be opened any more: the next host has them."""
+        return self._closed
+
+    @property
     def is_waiting(self) -> bool:
         """Whether any event waits for the activation of its object."""
         return bool(self._waiting)

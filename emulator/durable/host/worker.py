@@ -7,6 +7,7 @@ import contextvars
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
+from durable import values
 from durable.actor.failure import status_of
 from durable.actor.handlers import call_relaxed, maybe_await
 from durable.actor.memory_sockets import Heard
@@ -21,9 +22,10 @@ from durable.sdk.aliases import find_handler
 from durable.sdk.http import Request, Response
 from durable.sdk.object import WorkerEntrypoint
 from durable.sdk.runtime import NEWEST, runtime_variable
+from durable.sdk.scheduled import ScheduledEvent
 from durable.sdk.state import ExecutionContext
 from durable.sdk.websocket import WebSocket
-from durable.wire.messages import ActorKey, Failed, HttpReply, HttpRequest
+from durable.wire.messages import ActorKey, CallReply, Failed, HttpReply, HttpRequest, RunScheduled
 
 if TYPE_CHECKING:
     from durable.host.bodies import PipeReader
@@ -113,10 +115,17 @@ class Worker:
     def start(self, message: HttpRequest) -> None:
         # Here and not in the task: the first pieces of a streamed body may be right behind its request.
         body = self._host.deliveries.body_of(message)
-        task = self._host.loop.create_task(self._serve(message, body))
-        self._running[message.id] = task
+        self._start(message.id, self._serve(message, body))
+
+    def start_scheduled(self, message: RunScheduled) -> None:
+        """A cron trigger is due."""
+        self._start(message.id, self._serve_scheduled(message))
+
+    def _start(self, request_id: int, work: Coroutine[Any, Any, None]) -> None:
+        task = self._host.loop.create_task(work)
+        self._running[request_id] = task
         # Not in a `finally` of the coroutine: a task that is cancelled before its first step never enters it.
-        task.add_done_callback(lambda _: self._running.pop(message.id, None))
+        task.add_done_callback(lambda _: self._running.pop(request_id, None))
 
     def cancel(self, request_id: int) -> bool:
         """The client is gone; False when the request is not a running worker's."""
@@ -130,31 +139,47 @@ class Worker:
         served_by: list[ActorKey] = []
         served_by_variable.set(served_by)
         try:
-            context = WorkerContext(host)
-            runtime_variable.set(context)
-            if self._entrypoint is None:
-                raise TypeError(
-                    "the main module has no entrypoint for requests: "
-                    "define class Default(WorkerEntrypoint) with fetch(request)"
-                )
-            entrypoint: Any = self._entrypoint.__new__(self._entrypoint)
-            entrypoint.ctx, entrypoint.env = context, host.env
-            entrypoint.__init__(context, host.env)
-            handler = find_handler(entrypoint, "fetch")
-            if handler is None:
-                raise TypeError(f"{self._entrypoint.__name__} has no fetch(request) method")
+            handler, _ = self._handler("fetch", "requests", "fetch(request)")
             response = await maybe_await(call_relaxed(handler, host.deliveries.request(message, body)))
             if not isinstance(response, Response):
                 raise TypeError(f"fetch() must return a Response, got {type(response).__name__}")
             socket = client_number(host, response)
             send_response(host, message.id, 0, response, socket, served_by[-1] if served_by else None)
         except BaseException as error:
-            task = asyncio.current_task()
-            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
-                # The client has gone. A cancellation of the program's own is a failure like any other.
-                raise
-            report = host.report(error, "Default", "fetch")
-            host.send(Failed(message.id, 0, report, status_of(report), served_by[-1] if served_by else None))
+            self._fail(message.id, error, "fetch", served_by[-1] if served_by else None)
+
+    async def _serve_scheduled(self, message: RunScheduled) -> None:
+        event = ScheduledEvent(message.cron, message.scheduled_ms)
+        try:
+            handler, context = self._handler("scheduled", "cron triggers", "scheduled(event)")
+            await maybe_await(call_relaxed(handler, event, self._host.env, context))
+            self._host.send(CallReply(message.id, 0, values.encode(event.retries)))
+        except BaseException as error:
+            self._fail(message.id, error, "scheduled", None)
+
+    def _handler(self, name: str, what: str, shape: str) -> tuple[Any, WorkerContext]:
+        """The method `name` of a new entrypoint, and its context; raises TypeError when there is none."""
+        context = WorkerContext(self._host)
+        runtime_variable.set(context)
+        if self._entrypoint is None:
+            raise TypeError(
+                f"the main module has no entrypoint for {what}: define class Default(WorkerEntrypoint) with {shape}"
+            )
+        entrypoint: Any = self._entrypoint.__new__(self._entrypoint)
+        entrypoint.ctx, entrypoint.env = context, self._host.env
+        entrypoint.__init__(context, self._host.env)
+        handler = find_handler(entrypoint, name)
+        if handler is None:
+            raise TypeError(f"{self._entrypoint.__name__} has no {shape} method")
+        return handler, context
+
+    def _fail(self, request_id: int, error: BaseException, method: str, served_by: ActorKey | None) -> None:
+        task = asyncio.current_task()
+        if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+            # The client has gone. A cancellation of the program's own is a failure like any other.
+            raise error
+        report = self._host.report(error, "Default", method)
+        self._host.send(Failed(request_id, 0, report, status_of(report), served_by))
 
 
 def send_response(

@@ -49,6 +49,7 @@ CAMEL_TO_SNAKE: dict[str, str] = {
     "retryCount": "retry_count",
     "isRetry": "is_retry",
     "scheduledTime": "scheduled_time",
+    "noRetry": "no_retry",
     # HTTP
     "bodyUsed": "body_used",
     "statusText": "status_text",

@@ -23,7 +23,11 @@ class DurableObject:
 
 
 class WorkerEntrypoint:
-    """Stateless code in front of the objects; the class named `Default` receives every HTTP request."""
+    """Stateless code in front of the objects; the class named `Default` receives every HTTP request.
+
+    Handlers, each optional, surplus parameters may be left out: `fetch(request)`, and `scheduled(event)` for the cron
+    expressions of `[triggers]`.
+    """
 
     ctx: ExecutionContext
     env: Any

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NoReturn, TypeVar, overload
 
@@ -76,6 +76,9 @@ class DurableObjectState(CamelCase, ABC):
         """In milliseconds; None when there is none."""
 
     @abstractmethod
-    def abort(self, reason: str | None = None) -> NoReturn:
-        """Reset the actor now: this turn's writes are discarded, everyone who waits for it gets `reason`."""
+    def abort(self, reason: str | None = None, options: Mapping[str, Any] | None = None, **more: Any) -> NoReturn:
+        """Reset the actor now: this turn's writes are discarded, everyone who waits for it gets `reason`.
+
+        An alarm handler that runs has failed, and is tried again unless the option `retry_alarm` is False.
+        """
         raise NotImplementedError

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import apsw
 
+from durable.clock import ClockSetting
 from durable.errors import MigrationError, NotFoundError, StorageCorruptError, StorageError
 from durable.storage.layout import FILE_MODE, is_namespace_key, sync_folder
 from durable.storage.migration_plan import CreateClass, DeleteClass, MigrationPlan, RenameClass
@@ -148,13 +149,20 @@ class StateDatabase:
         return [DeletedNamespace(key, deleted_ms) for key, deleted_ms in rows]
 
     @property
-    def clock_offset_ms(self) -> int:
-        """How far the wall clock was moved, for every start until it is reset."""
-        return self._setting("clock_offset_ms")
+    def clock(self) -> ClockSetting:
+        """How wall time was moved, for every start until it is reset."""
+        frozen = self._query("SELECT value FROM settings WHERE name = 'clock_frozen_ms'")
+        return ClockSetting(self._setting("clock_offset_ms"), int(frozen[0][0]) if frozen else None)
 
     # --- writing ------------------------------------------------------------------------------------------------------
-    def set_clock_offset_ms(self, offset_ms: int) -> None:
-        self._query("UPDATE settings SET value = ? WHERE name = 'clock_offset_ms'", offset_ms)
+    def set_clock(self, setting: ClockSetting) -> None:
+        with _named(self.path), self._connection:
+            self._query("UPDATE settings SET value = ? WHERE name = 'clock_offset_ms'", setting.offset_ms)
+            if setting.frozen_ms is None:
+                self._query("DELETE FROM settings WHERE name = 'clock_frozen_ms'")
+            else:
+                # Its own row, and not a column: the format that older versions read stays as it is.
+                self._query("INSERT OR REPLACE INTO settings VALUES ('clock_frozen_ms', ?)", setting.frozen_ms)
 
     def apply(
         self, environment: str | None, plan: MigrationPlan, *, now_ms: int, make_key: Callable[[str], str]

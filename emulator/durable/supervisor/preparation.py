@@ -68,4 +68,4 @@ class Preparation:
         namespaces = [
             NamespaceInfo(row.key, row.class_name, row.sqlite) for row in self.state_db.namespaces(config.environment)
         ]
-        return Program(config, namespaces, self.layout.state, self.state_db.clock_offset_ms)
+        return Program(config, namespaces, self.layout.state)

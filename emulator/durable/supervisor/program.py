@@ -17,7 +17,6 @@ class Program:
     config: Config
     namespaces: Sequence[NamespaceInfo]
     state: Path
-    clock_offset_ms: int = 0
 
     def load_message(self, *, host_number: int, shard: int, shards: int, preimport: Sequence[str] = ()) -> Load:
         config = self.config
@@ -34,7 +33,6 @@ class Program:
             host_number=host_number,
             shard=shard,
             shards=shards,
-            clock_offset_ms=self.clock_offset_ms,
             preimport=list(preimport),
             pitr_days=config.dev.pitr_days,
             portability=config.dev.portability,

@@ -13,12 +13,13 @@ import tempfile
 import threading
 from collections.abc import Coroutine, Generator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from durable import config as configuration
 from durable.config import Config
-from durable.errors import LoadFailedError, NotFoundError, StorageError
+from durable.errors import DurableError, LoadFailedError, NotFoundError, StorageError
 from durable.testing.client import CALL_SECONDS, Reply, Socket, open_socket, send_request
 
 if TYPE_CHECKING:
@@ -135,6 +136,38 @@ class App:
         status: dict[str, Any] = reply.json()
         return status
 
+    # --- time ---------------------------------------------------------------------------------------------------------
+    def now(self) -> datetime:
+        """The project's time, as `durable.now()` tells it there."""
+        assert self._emulator is not None, "the app is not running"
+        return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=self._emulator.time.clock.wall_ms())
+
+    def advance(self, duration: timedelta | float) -> int:
+        """Move the project's clock on, by seconds or a timedelta; returns how many alarms ran on the way.
+
+        They run in order, each at its own time, and so do those that they set. All of them have ended on return. Raises
+        `TimeoutError` when that takes longer than half a minute; the clock then stays where it got to.
+        """
+        assert self._emulator is not None, "the app is not running"
+        seconds = duration.total_seconds() if isinstance(duration, timedelta) else duration
+        advanced: int = self._wait(self._advance(round(seconds * 1000)))
+        return advanced
+
+    def freeze(self) -> None:
+        """Have the project's clock stand still: only `advance` moves it."""
+        assert self._emulator is not None, "the app is not running"
+        self._wait(self._emulator.time.freeze())
+
+    def resume(self) -> None:
+        """Have the clock go on from where it stands."""
+        assert self._emulator is not None, "the app is not running"
+        self._wait(self._emulator.time.resume())
+
+    def reset_clock(self) -> None:
+        """Back to the machine's time."""
+        assert self._emulator is not None, "the app is not running"
+        self._wait(self._emulator.time.reset())
+
     def reload(self) -> None:
         """Load the program anew, as `durable dev` does when a file is saved."""
         assert self._emulator is not None, "the app is not running"
@@ -187,6 +220,19 @@ class App:
         )
         await self._emulator.start()
         self.url = self._emulator.url
+
+    async def _advance(self, duration_ms: int) -> int:
+        assert self._emulator is not None
+        time = self._emulator.time
+        advance = time.begin_advance(duration_ms=duration_ms)
+        try:
+            await time.wait_advance()
+        except asyncio.CancelledError:
+            await time.stop_advance()
+            raise
+        if advance.failure:
+            raise DurableError(f"the clock stands at {advance.now_ms} ms: {advance.failure}")
+        return advance.alarms
 
     async def _stop(self) -> None:
         if self._session is not None:

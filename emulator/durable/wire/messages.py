@@ -95,7 +95,6 @@ class Load(Message, frozen=True, tag=2):
     """Unique for every host process of this emulator's life; socket and stream ids grow from it."""
     shard: int
     shards: int
-    clock_offset_ms: int = 0
     preimport: list[str] = []
     portability: str = "off"
     """What to do about code that would not run on the platform: "warn", "error" or "off"."""
@@ -177,6 +176,17 @@ class Log(Message, frozen=True, tag=9):
     text: str
     label: str = ""
     error: ErrorReport | None = None
+
+
+class ClockSet(Message, frozen=True, tag=10):
+    """Gateway → host: wall time is the machine's plus `offset_ms`, or stands still at `frozen_ms`.
+
+    Said before `Load` and at every change, unless it is the machine's from the start. What follows on the channel
+    happens at the new time: an `AlarmDue` is never ahead of the clock that made it due.
+    """
+
+    offset_ms: int
+    frozen_ms: int | None = None
 
 
 # --- requests, in both directions -----------------------------------------------------------------------------
@@ -445,6 +455,8 @@ class AlarmDue(Message, frozen=True, tag=70):
     actor: ActorKey
     scheduled_ms: int
     retry_count: int
+    forced: bool = False
+    """Run what the row says even when it is not due yet: a developer asked for it."""
 
 
 class AlarmReply(Message, frozen=True, tag=71):
@@ -452,7 +464,8 @@ class AlarmReply(Message, frozen=True, tag=71):
 
     `outcome`: "done", "failed" (user code raised: counts as a try), "stale" (the row says another time or none),
     "missing" (the class has no handler: the alarm is dropped). `alarm_ms` is what the actor's row says now.
-    `replaced` is True when the handler itself set or deleted the alarm, which replaces a retry.
+    `replaced` is True when the handler itself set or deleted the alarm, which replaces a retry. Of a failure,
+    `counted` is False when user code had no part in it, and `retried` is False when user code wants no retry.
     """
 
     id: int
@@ -460,14 +473,25 @@ class AlarmReply(Message, frozen=True, tag=71):
     outcome: str
     alarm_ms: int | None
     replaced: bool = False
+    counted: bool = True
+    retried: bool = True
 
 
 class AlarmGiveUp(Message, frozen=True, tag=72):
-    """Gateway → host: the retries are used up; clear the row if it still says `scheduled_ms`."""
+    """Gateway → host: no more retries; clear the row if it still says `scheduled_ms`."""
 
     id: int
     actor: ActorKey
     scheduled_ms: int
+
+
+class RunScheduled(Message, frozen=True, tag=73):
+    """Gateway → host: run the worker's `scheduled`. Answered with `CallReply`: False when it called `no_retry()`."""
+
+    id: int
+    cron: str
+    scheduled_ms: int
+    actor: ActorKey | None = None
 
 
 # --- looking --------------------------------------------------------------------------------------------------
@@ -527,10 +551,10 @@ class Restore(Message, frozen=True, tag=83):
 
 
 FromGateway = (
-    Load | Preimport | Attach | Drain
+    Load | Preimport | Attach | Drain | ClockSet
     | HttpRequest | HttpReply | Call | CallReply | Failed | Cancel | BodyChunk | BodyEnd | BodyCredit
     | SocketMessage | SocketClosed | SocketFailed | AutoResponded
-    | IndexDurable | IndexFound | AlarmDue | AlarmGiveUp | Inspect | Evict | Look | Restore
+    | IndexDurable | IndexFound | AlarmDue | AlarmGiveUp | RunScheduled | Inspect | Evict | Look | Restore
 )  # fmt: skip
 FromHost = (
     Hello | Ready | LoadFailed | Closed | Log

@@ -62,6 +62,7 @@ def test_the_settings_of_dev_are_the_keys_of_dev() -> None:
         (lambda data: data["migrations"][1]["renamed_classes"][0], keys.RENAMED_CLASS),
         (lambda data: data["migrations"][1]["transferred_classes"][0], keys.TRANSFERRED_CLASS),
         (lambda data: data["dev"], keys.DEV),
+        (lambda data: data["triggers"], keys.TRIGGERS),
     ],
 )
 def test_every_key_that_is_read_stands_in_the_example(pick: Callable[[Any], Any], known: tuple[str, ...]) -> None:

@@ -11,8 +11,8 @@ def test_the_public_names_are_exactly_these() -> None:
         "ActorError", "ActorResetError", "AlarmInfo", "DataCloneError", "DurableError", "DurableObject",
         "DurableObjectAbort", "DurableObjectId", "DurableObjectNamespace", "DurableObjectState",
         "DurableObjectStorage", "DurableObjectStub", "ExecutionContext", "Headers", "HostGoneError", "OverloadedError",
-        "Request", "Response", "SqlCursor", "SqlError", "SqlStorage", "StorageError", "WebSocket", "WebSocketPair",
-        "WebSocketRequestResponsePair", "WorkerEntrypoint", "fetch",
+        "Request", "Response", "ScheduledEvent", "SqlCursor", "SqlError", "SqlStorage", "StorageError", "WebSocket",
+        "WebSocketPair", "WebSocketRequestResponsePair", "WorkerEntrypoint", "fetch", "now",
     ]  # fmt: skip
     for name in durable.__all__:
         assert getattr(durable, name) is not None

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from durable.clock import ClockSetting
 from durable.config import Location
 from durable.errors import MigrationError, NotFoundError, StorageCorruptError, StorageError
 from durable.storage.migration_plan import CreateClass, DeleteClass, MigrationPlan, PlannedMigration, RenameClass, Step
@@ -37,7 +38,7 @@ def test_a_new_state_is_empty_and_for_its_owner_alone(tmp_path: Path) -> None:
         assert database.namespaces(None) == []
         assert database.applied_tags(None) == []
         assert database.unmoved_deletions() == []
-        assert database.clock_offset_ms == 0
+        assert database.clock == ClockSetting()
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert rows(path, "PRAGMA application_id") == [(APPLICATION_ID,)]
     assert rows(path, "PRAGMA journal_mode") == [("wal",)]
@@ -126,9 +127,11 @@ def test_a_plan_made_for_another_state_is_refused(tmp_path: Path) -> None:
 def test_the_clocks_offset_outlives_the_process(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite"
     with StateDatabase(path) as database:
-        database.set_clock_offset_ms(-86_400_000)
+        database.set_clock(ClockSetting(-86_400_000, 1_700_000_000_000))
     with StateDatabase(path) as database:
-        assert database.clock_offset_ms == -86_400_000
+        assert database.clock == ClockSetting(-86_400_000, 1_700_000_000_000)
+        database.set_clock(ClockSetting(5))
+        assert database.clock == ClockSetting(5)
 
 
 # --- opening ----------------------------------------------------------------------------------------------------------

@@ -59,9 +59,3 @@ def test_with_the_developers_word_it_is_done(preparation: Preparation, configure
 
     assert [namespace.class_name for namespace in preparation.program(config).namespaces] == ["Hall"]
     assert preparation.pending(config).is_empty
-
-
-def test_a_moved_clock_goes_with_the_program(preparation: Preparation, configured: Callable[..., Config]):
-    preparation.state_db.set_clock_offset_ms(86_400_000)
-
-    assert preparation.prepare(configured()).clock_offset_ms == 86_400_000

@@ -21,12 +21,12 @@ def over_the_wire(load: Load) -> Load:
 
 
 def test_a_host_is_told_where_the_program_is_and_which_shard_it_has(configured: Callable[..., Config], tmp_path: Path):
-    program = Program(configured('[dev]\nidle_seconds = 3\ndurability = "relaxed"\n'), [ROOM], tmp_path / "state", 5)
+    program = Program(configured('[dev]\nidle_seconds = 3\ndurability = "relaxed"\n'), [ROOM], tmp_path / "state")
 
     load = over_the_wire(program.load_message(host_number=7, shard=1, shards=2, preimport=["json"]))
 
     assert (load.root, load.main) == (str(tmp_path), str(tmp_path / "main.py"))
-    assert (load.state, load.clock_offset_ms) == (str(tmp_path / "state"), 5)
+    assert load.state == str(tmp_path / "state")
     assert load.pitr_days == 30
     assert load.portability == "off"
     assert (load.host_number, load.shard, load.shards, load.preimport) == (7, 1, 2, ["json"])

@@ -309,6 +309,34 @@ async def test_an_actor_knows_what_was_set_at_import_and_nothing_of_the_request_
     assert reply.served_by == gateway.key()
 
 
+class TickingClock(ManualClock):
+    """A millisecond later each time somebody looks, as if everything took so long."""
+
+    def monotonic(self) -> float:
+        self.advance(0.001)
+        return super().monotonic()
+
+
+async def test_a_sweep_with_many_files_to_close_lets_events_in_between(gateway: Any) -> None:
+    clock = TickingClock()
+    await start(gateway, idle_seconds=10.0, clock=clock)
+    for number in range(20):
+        await gateway.call("put", "key", number, name=str(number))
+    registry = gateway.host.registry
+    await gateway.until(lambda: gateway.host.durable_epoch >= max(store.undurable_epoch for store in registry.stores))
+
+    clock.advance(60)
+    registry.sweep()
+
+    assert not registry.actors
+    left = len(registry.stores)
+    assert 0 < left < 20
+    await asyncio.sleep(0)
+    assert 0 < len(registry.stores) < left
+    assert await gateway.call("get", "key", name="19") == 19  # not closed under its feet
+    await gateway.step_until(lambda: len(registry.stores) == 1)
+
+
 async def test_a_message_that_no_handler_survives_does_not_swallow_the_next(gateway: Any) -> None:
     await start(gateway)
     # No namespace has a key like this one, so there is no file for it either.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+from collections import deque
 from collections.abc import Coroutine, Iterable
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from durable.errors import DurableError, StorageError
 from durable.host.constructions import Constructions
 from durable.host.open_files import OpenFiles
 from durable.host.removals import Removals
-from durable.limits import GC_EVICTED_ACTORS, SYNCED_LOGS_MAX
+from durable.limits import GC_EVICTED_ACTORS, SWEEP_SLICE_SECONDS, SYNCED_LOGS_MAX
 from durable.sdk.object import DurableObject
 from durable.storage.actor_store import ActorStore
 from durable.storage.database import Database
@@ -73,6 +74,8 @@ class Registry:
         self._removals = Removals(self, host)
         self.constructions = Constructions(host.clock.monotonic)
         self._classes: dict[str, type] = {}
+        self._unneeded: deque[str] = deque()
+        """Objects whose files the sweep is closing."""
         self._closed = False
         self._evicted = 0
 
@@ -320,11 +323,24 @@ class Registry:
         if self._evicted > max(GC_EVICTED_ACTORS, len(self._actors)):
             self._evicted = 0
             gc.collect()
-        for actor_id in [actor_id for actor_id in self._stores if actor_id not in self._actors]:
-            store = self._stores[actor_id]
-            if actor_id in self._lent or actor_id in self._waiting or store.undurable_epoch > self._host.durable_epoch:
+        if not self._unneeded:
+            self._unneeded.extend(actor_id for actor_id in self._stores if actor_id not in self._actors)
+            self._close_unneeded()
+
+    def _close_unneeded(self) -> None:
+        """Close files for a few milliseconds, and go on when events had their turn."""
+        clock = self._host.clock
+        until = clock.monotonic() + SWEEP_SLICE_SECONDS
+        while self._unneeded and not self._closed:
+            if clock.monotonic() > until:
+                self._host.loop.call_soon(self._close_unneeded)
+                return
+            actor_id = self._unneeded.popleft()
+            store = self._stores.get(actor_id)
+            if store is None or actor_id in self._actors or actor_id in self._lent or actor_id in self._waiting:
                 continue
-            if not self._removals.consider(self._keys[actor_id], store):
+            is_durable = store.undurable_epoch <= self._host.durable_epoch
+            if is_durable and not self._removals.consider(self._keys[actor_id], store):
                 self.forget(actor_id)
 
 

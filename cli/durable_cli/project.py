@@ -101,6 +101,13 @@ def load_project(
     return Project(config, folder, lambda: read(config.path))
 
 
+def open_project(file: Path | None, environment: str | None, persist_to: Path | None) -> Project:
+    """As `load_project`, for a command that only uses it: what is doubtful in it is told at once."""
+    project = load_project(file, environment, persist_to)
+    tell_warnings(project)
+    return project
+
+
 def tell_warnings(project: Project) -> None:
     """What is probably not meant in the configuration, for the human."""
     ink = console.stderr_ink()

@@ -13,20 +13,15 @@ from durable.clock import ClockSetting
 from durable.storage.layout import StateLayout
 from durable.storage.state_db import StateDatabase
 from durable.testing import App, run
+from tests.settings import settings
 
-SETTINGS = """\
-name = "nightly"
-main = "main.py"
-compatibility_date = "2026-01-01"
+SETTINGS = (
+    settings("Diary", "DIARY")
+    + """\
 [triggers]
 crons = ["0 3 * * *", "0 9 * * mon"]
-[[durable_objects.bindings]]
-name = "DIARY"
-class_name = "Diary"
-[[migrations]]
-tag = "v1"
-new_sqlite_classes = ["Diary"]
 """
+)
 
 PROGRAM = """\
 import json

@@ -55,7 +55,7 @@ class Default(WorkerEntrypoint):
     async def fetch(self, request):
         what, _, name = request.url.partition("//")[2].partition("/")[2].partition("/")
         stub = self.env.COUNTER.get_by_name(name)
-        if what == "work":
+        if what == "toil":
             await stub.work(next(tickets))
         elif what == "open":
             await stub.set_open()
@@ -91,7 +91,7 @@ async def flood(dev: Dev, size: int, *, expected_refusals: int) -> Flood:
         answers: asyncio.Queue[Answer] = asyncio.Queue()
 
         async def ask(client: RawClient) -> None:
-            answers.put_nowait(await client.ask(request("/work/a")))
+            answers.put_nowait(await client.ask(request("/toil/a")))
 
         asking = [asyncio.ensure_future(ask(client)) for client in crowd]
         # The object stands still all the while: whoever is answered now is turned away or asks somebody else.

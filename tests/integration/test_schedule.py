@@ -9,18 +9,9 @@ from typing import Any
 import pytest
 
 from durable.testing import App, run
+from tests.settings import settings
 
-SETTINGS = """\
-name = "planner"
-main = "main.py"
-compatibility_date = "2026-01-01"
-[[durable_objects.bindings]]
-name = "PLANNER"
-class_name = "Planner"
-[[migrations]]
-tag = "v1"
-new_sqlite_classes = ["Planner"]
-"""
+SETTINGS = settings("Planner", "PLANNER")
 
 PROGRAM = """\
 import json

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from durable_cli.alarms import Setting
-    from durable_cli.project import Project
 
 LimitOption = Annotated[
     int, typer.Option("--limit", metavar="N", help="How many are shown at most, the nearest; up to 10000.")
@@ -57,8 +56,9 @@ def list_(
 
     from durable_cli import console
     from durable_cli.alarms import listed
+    from durable_cli.project import open_project
 
-    answer = listed(_project(config, env, persist_to), limit)
+    answer = listed(open_project(config, env, persist_to), limit)
     if json:
         console.put_data(encoder.dumps(answer))
         return
@@ -91,9 +91,10 @@ def fire(
     from durable_cli.alarms import check_fired
     from durable_cli.alarms import fire as run_now
     from durable_cli.commands.objects import target_of
+    from durable_cli.project import open_project
 
     target = target_of(class_word, name, identity, "durable alarms fire CLASS NAME")
-    answer = run_now(_project(config, env, persist_to), target)
+    answer = run_now(open_project(config, env, persist_to), target)
     if json:
         console.put_data(encoder.dumps(answer))
     check_fired(answer, target)
@@ -124,13 +125,14 @@ def advance(
     from durable_cli.alarms import advance as move_on
     from durable_cli.durations import parse_duration_ms, shown_offset
     from durable_cli.moments import shown_moment
+    from durable_cli.project import open_project
 
     duration_ms = parse_duration_ms(duration, "durable alarms advance DURATION")
 
     def tell_progress(answer: dict[str, Any]) -> None:
         console.say(f"at {shown_moment(answer['now_ms'])}, {_alarms_ran(answer['alarms'])}")
 
-    answer = move_on(_project(config, env, persist_to), duration_ms, tell_progress)
+    answer = move_on(open_project(config, env, persist_to), duration_ms, tell_progress)
     if json:
         console.put_data(encoder.dumps(answer))
         return
@@ -180,21 +182,14 @@ def reset(
     _set("reset", json, config, env, persist_to)
 
 
-def _project(config: Path | None, env: str | None, persist_to: Path | None) -> Project:
-    from durable_cli.project import load_project, tell_warnings
-
-    project = load_project(config, env, persist_to)
-    tell_warnings(project)
-    return project
-
-
 def _set(setting: Setting, json: bool, config: Path | None, env: str | None, persist_to: Path | None) -> None:
     import json as encoder
 
     from durable_cli import console
     from durable_cli.alarms import set_clock
+    from durable_cli.project import open_project
 
-    answer = set_clock(_project(config, env, persist_to), setting)
+    answer = set_clock(open_project(config, env, persist_to), setting)
     if json:
         console.put_data(encoder.dumps(answer))
     else:

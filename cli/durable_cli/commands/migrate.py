@@ -51,10 +51,9 @@ def migrate(
     Works with the emulator running and stopped. Doing it twice does nothing the second time. The data of a deleted
     class is moved to .durable/deleted, not destroyed.
     """
-    from durable_cli.project import load_project, tell_warnings, with_state
+    from durable_cli.project import open_project, with_state
 
-    project = load_project(config, env, persist_to)
-    tell_warnings(project)
+    project = open_project(config, env, persist_to)
     only_look = dry_run or word is Word.status
     if only_look and not project.state.is_dir():  # taking the lock would make it
         outcome = _without_state(project)

@@ -43,12 +43,11 @@ def show(
     import json as encoder
 
     from durable_cli import console
-    from durable_cli.project import load_project, tell_warnings
+    from durable_cli.project import open_project
     from durable_cli.showing import show as look
 
     target = target_of(class_word, name, identity, "durable objects show CLASS NAME")
-    project = load_project(config, env, persist_to)
-    tell_warnings(project)
+    project = open_project(config, env, persist_to)
     answer = look(project, target)
     console.put_data(encoder.dumps(answer) if json else _shown_text(answer))
 
@@ -71,12 +70,11 @@ def evict(
     import json as encoder
 
     from durable_cli import console
-    from durable_cli.project import load_project, tell_warnings
+    from durable_cli.project import open_project
     from durable_cli.showing import evict as let_go
 
     target = target_of(class_word, name, identity, "durable objects evict CLASS NAME")
-    project = load_project(config, env, persist_to)
-    tell_warnings(project)
+    project = open_project(config, env, persist_to)
     answer = let_go(project, target)
     if json:
         console.put_data(encoder.dumps(answer))
@@ -115,13 +113,12 @@ def restore(
 
     from durable_cli import console
     from durable_cli.moments import parse_at
-    from durable_cli.project import load_project, tell_warnings
+    from durable_cli.project import open_project
     from durable_cli.restoring import restore as bring_back
 
     target = target_of(class_word, name, identity, "durable objects restore CLASS NAME --at TIME")
     moment = parse_at(at) if at is not None else None
-    project = load_project(config, env, persist_to)
-    tell_warnings(project)
+    project = open_project(config, env, persist_to)
     answer = bring_back(project, target, moment)
     if json:
         console.put_data(encoder.dumps(answer))

@@ -55,7 +55,7 @@ def sql(
     from durable.errors import UserInputError
     from durable.limits import INSPECT_ROWS_MAX
     from durable_cli import console
-    from durable_cli.project import load_project, tell_warnings
+    from durable_cli.project import open_project
 
     if json and csv:
         raise UserInputError("--json and --csv exclude each other", fix="leave one of them out")
@@ -66,8 +66,7 @@ def sql(
         statement = _read_file(file)
     if statement is None and (json or csv or not console.interactive()):
         raise UserInputError("without a terminal SQL has to be given", fix=f"{USAGE}, or --file F, or --file -")
-    project = load_project(config, env, persist_to)
-    tell_warnings(project)
+    project = open_project(config, env, persist_to)
     if statement is None:
         _run_shell(project, target, write=write)
         return

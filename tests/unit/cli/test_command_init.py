@@ -15,8 +15,8 @@ def templates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / name / "durable.toml").write_text('name = "{{name}}"\n')
         (folder / name / "README.md").write_text(f"# x\n\nA {name}.\n")
     monkeypatch.setattr(scaffold, "templates_folder", lambda: folder)
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
+    (tmp_path / "projects").mkdir()
+    monkeypatch.chdir(tmp_path / "projects")
     return folder
 
 
@@ -24,7 +24,7 @@ def test_without_a_terminal_the_template_is_counter(typed, tmp_path: Path) -> No
     result = typed("init", "app")
     assert (result.code, result.out) == (0, "")
     assert result.err == (
-        f"Created {tmp_path}/work/app from the template counter: 2 files.\n\nNext:\n  cd app\n  durable dev\n"
+        f"Created {tmp_path}/projects/app from the template counter: 2 files.\n\nNext:\n  cd app\n  durable dev\n"
     )
     assert Path("app/durable.toml").read_text() == 'name = "app"\n'
 
@@ -33,7 +33,7 @@ def test_without_a_folder_it_is_this_one(typed) -> None:
     result = typed("init", "--template", "chat")
     assert result.code == 0
     assert "cd " not in result.err
-    assert Path("durable.toml").read_text() == 'name = "work"\n'
+    assert Path("durable.toml").read_text() == 'name = "projects"\n'
 
 
 def test_the_list_is_data(typed) -> None:

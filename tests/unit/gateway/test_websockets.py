@@ -25,6 +25,7 @@ from durable.wire.messages import (
     SocketSend,
     SocketState,
 )
+from tests.integration.scripted_host import Host
 
 VANISHED = "WebSocket disconnected without sending Close frame."
 
@@ -34,35 +35,11 @@ def actor(shard: int) -> ActorKey:
     return ActorKey("Room-1", f"{shard:08x}" + "0" * 56, None)
 
 
-class Link:
-    """A host as far as the room sees it."""
-
-    def __init__(self, number: int, shard: int) -> None:
-        self.host_number = number
-        self.shard = shard
-        self.is_lost = False
-        self.unsent_bytes = 0
-        self.closed_in_order = False
-        self.unclaimed: Any = None
-        self.socket_owner: Any = None
-        self.handlers: dict[type, Any] = {}
-        self.heard: list[Any] = []
-
-    def on(self, kind: type, handler: Any) -> None:
-        self.handlers[kind] = handler
-
-    def send(self, message: Any) -> None:
-        self.heard.append(message)
-
-    def say(self, message: Any) -> None:
-        self.handlers[type(message)](message)
-
-
 class Bench:
     """Two shards with a host each."""
 
     def __init__(self) -> None:
-        self.links: list[Link | None] = [None, None]
+        self.links: list[Host | None] = [None, None]
         self.events: list[Event] = []
         router: Any = self
         self.room = ClientSockets(router, on_event=self.events.append, class_name=str, clock=ManualClock())
@@ -73,7 +50,7 @@ class Bench:
         return self.links[int(owned.id[:8], 16) % 2]
 
     def start(self, number: int, shard: int) -> Any:
-        link: Any = Link(number, shard)
+        link: Any = Host(number, shard)
         self.room.listen(link)
         self.links[shard] = link
         return link

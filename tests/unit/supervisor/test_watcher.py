@@ -86,13 +86,13 @@ def test_watch_patterns_add_to_what_matters(tmp_path: Path, pattern: str, path: 
 
 
 def test_folders_that_hold_nothing_of_the_users_are_not_watched(tmp_path: Path):
-    for folder in ("rooms/deep", ".venv/lib", "node_modules/x", ".durable/state", "data", "__pycache__", "../shared"):
+    for folder in ("rooms/deep", ".venv/lib", "node_modules/x", ".durable/state", "data", "__pycache__", "../common"):
         (tmp_path / "app" / folder).mkdir(parents=True)
     root = tmp_path / "app"
 
-    folders = project(root, patterns=("../shared/*.txt",)).folders()
+    folders = project(root, patterns=("../common/*.txt",)).folders()
 
-    assert folders == [str(root), str(root / "rooms"), str(root / "rooms" / "deep"), str(tmp_path / "shared")]
+    assert folders == [str(root), str(root / "rooms"), str(root / "rooms" / "deep"), str(tmp_path / "common")]
 
 
 def test_a_save_that_changes_no_byte_is_no_change(tmp_path: Path):

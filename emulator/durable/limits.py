@@ -188,9 +188,6 @@ REBINDS_AT_ONCE_MAX: Final = 32
 GC_YOUNG_OBJECTS: Final = 10_000
 """Allocations between two collections of young objects. Python's 700 costs a busy process a fifteenth of its time;
 what dies young does so by reference count (ours)."""
-GC_EVICTED_ACTORS: Final = 2048
-"""Evictions after which the collector looks for what the actors left: they hold on to themselves, a few KiB each, and
-have lived for too long to be found with the young. More when more are alive, so that each costs the same (ours)."""
 SWEEP_SLICE_SECONDS: Final = 0.003
 """How long the sweep closes files before events have their turn; one takes about 0.2 ms (ours)."""
 

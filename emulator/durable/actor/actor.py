@@ -32,6 +32,9 @@ from durable.wire.messages import ActorKey, ErrorReport
 _CALLS_INSIDE_CALLS_MAX = 16
 """How deep calls may run inside one another on the stack before the next one gets a task: actors may go in circles."""
 
+_NO_CONTEXT = contextvars.Context()
+"""Of an actor that is gone. Its own refers to it, and only the collector would find the two."""
+
 _calls_inside_calls = 0
 
 _DELETE_ALL_DELETES_ALARM = "2026-02-24"
@@ -159,6 +162,7 @@ class Actor(OutputGate):
     def _let_go(self) -> None:
         """Of the user's object and of what would still run its code: nothing keeps it in memory but the user's own."""
         self.instance = None
+        self._context = _NO_CONTEXT
         for timer in list(self.timers):
             timer.cancel()
         for connection in list(self.connections):

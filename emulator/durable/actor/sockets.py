@@ -98,6 +98,8 @@ class SocketTable:
         record.gone = True
         record.attachment = None
         record.tags = []
+        if record.web_socket is not None:
+            record.web_socket.part()
         self._by_socket.pop(record.socket, None)
         mine = self._by_actor.get(record.actor.id)
         if mine is not None:
@@ -108,7 +110,9 @@ class SocketTable:
     def forget_objects(self, actor_id: str) -> None:
         """The actor left memory: the next activation makes new `WebSocket` objects."""
         for record in self._by_actor.get(actor_id, {}).values():
-            record.web_socket = None
+            if record.web_socket is not None:
+                record.web_socket.part()
+                record.web_socket = None
 
     def auto_response(self, actor_id: str) -> WebSocketRequestResponsePair | None:
         return self._auto_responses.get(actor_id)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 from collections import deque
 from collections.abc import Coroutine, Iterable
 from functools import partial
@@ -22,7 +21,7 @@ from durable.errors import DurableError, StorageError
 from durable.host.constructions import Constructions
 from durable.host.open_files import OpenFiles
 from durable.host.removals import Removals
-from durable.limits import GC_EVICTED_ACTORS, SWEEP_SLICE_SECONDS, SYNCED_LOGS_MAX
+from durable.limits import SWEEP_SLICE_SECONDS, SYNCED_LOGS_MAX
 from durable.sdk.object import DurableObject
 from durable.storage.actor_store import ActorStore
 from durable.storage.database import Database
@@ -77,7 +76,6 @@ class Registry:
         self._unneeded: deque[str] = deque()
         """Objects whose files the sweep is closing."""
         self._closed = False
-        self._evicted = 0
 
     def start(self, classes: dict[str, type]) -> None:
         """`classes` maps a namespace key to the class that serves it."""
@@ -185,7 +183,7 @@ class Registry:
         del self._keys[actor_id]
         self.files.closed(actor_id)
         with contextlib.suppress(StorageError):
-            store.close()
+            store.end()
         if store.synced_frames:
             self._synced[actor_id] = store.synced_frames
             if len(self._synced) > SYNCED_LOGS_MAX:
@@ -298,7 +296,7 @@ class Registry:
             actor.shut()
         self._actors.clear()
         for store in self._stores.values():
-            store.close()
+            store.end()
         self._stores.clear()
         self._keys.clear()
 
@@ -318,11 +316,7 @@ class Registry:
         for actor in rested:
             if actor not in calls or not call_pins(actor, calls[actor]):
                 actor.evict()
-                self._evicted += 1
         self.constructions.sweep()
-        if self._evicted > max(GC_EVICTED_ACTORS, len(self._actors)):
-            self._evicted = 0
-            gc.collect()
         if not self._unneeded:
             self._unneeded.extend(actor_id for actor_id in self._stores if actor_id not in self._actors)
             self._close_unneeded()

@@ -34,11 +34,10 @@ class ActorTransport(Protocol):
 class DurableObjectStub(CamelCase):
     """Talks to one actor: `await stub.fetch(request)`, `await stub.any_public_method(…)`."""
 
-    __slots__ = ("_methods", "_transport", "activation", "broken", "id")
+    __slots__ = ("_transport", "activation", "broken", "id")
 
     def __init__(self, transport: ActorTransport, id: DurableObjectId) -> None:
         self._transport = transport
-        self._methods: dict[str, Callable[..., Awaitable[Any]]] = {}
         self.broken: BaseException | None = None
         """Set by the transport when the actor was reset: this stub fails from then on, a fresh one does not."""
         self.activation: Any = None
@@ -55,9 +54,6 @@ class DurableObjectStub(CamelCase):
         return self._transport.fetch_actor(self.id, self, request)
 
     def __getattr__(self, method: str) -> Callable[..., Awaitable[Any]]:
-        found = self._methods.get(method)
-        if found is not None:
-            return found
         if method.startswith("__") and method.endswith("__"):
             raise AttributeError(method)
         if method in _RESERVED_METHODS:
@@ -68,7 +64,7 @@ class DurableObjectStub(CamelCase):
         def call(*args: Any, **kwargs: Any) -> Awaitable[Any]:
             return transport.call(actor, self, method, args, kwargs)
 
-        self._methods[method] = call
+        # Not kept: the stub would refer to itself, and most stubs are asked for one method once.
         return call
 
     def __repr__(self) -> str:

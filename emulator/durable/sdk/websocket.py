@@ -202,6 +202,11 @@ class WebSocket(EventTarget):
         self._close_sent = self._muted = True
         self.ready_state = CLOSING
 
+    def part(self) -> None:
+        """For the runtime: the ends of the pair have found their places, and no longer keep each other in memory."""
+        if self.peer is not None:
+            self.peer.peer = self.peer = None
+
     def mute(self) -> None:
         """For the runtime: nothing that is said from now on arrives anywhere."""
         self._muted = True

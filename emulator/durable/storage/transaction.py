@@ -83,6 +83,13 @@ class Transaction:
         )
         self.thread = self._owner = 0
 
+    def end(self) -> None:
+        """Close the file for good, and let go of all who were to be told of something."""
+        self.on_first_write = self.on_critical = _nobody
+        self._on_forget = _nothing
+        self.before_open = _refuse
+        self.close()
+
     # --- the file ---------------------------------------------------------------------------------------------
     def require(self) -> Database:
         """The open file; opened now, and made if there is none."""
@@ -313,3 +320,11 @@ def has_file(path: Path) -> bool:
 
 def _nobody() -> None:
     """Nobody has to know."""
+
+
+def _nothing(everything: bool) -> None:
+    """Nothing that was read is kept."""
+
+
+def _refuse() -> None:
+    raise StorageError("the object's storage was closed")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import weakref
 from collections.abc import Callable
-from functools import partial
 from threading import get_ident
 from typing import Any, Final, NoReturn
 
@@ -53,7 +52,6 @@ class Sql:
         """Unfinished cursors whose rows are all in memory: what a statement that wrote has returned."""
         self._watch: TurnWatch | None = None
         self._check = transaction.check
-        self._fail_reading = partial(self._fail, ())
 
     def exec(self, query: str, *bindings: Any) -> Cursor:
         """Run `query`; `?` takes the bindings by position. Raises SqlError in the platform's wording."""
@@ -195,6 +193,9 @@ class Sql:
                 cursor.cancel(message)
         self._cursors.clear()
         self._returned.clear()
+
+    def _fail_reading(self, error: Exception) -> NoReturn:
+        self._fail((), error)
 
     def _fail(self, bindings: tuple[Any, ...], error: Exception, reason: str = "", offset: int = 0) -> NoReturn:
         raise self.failure(error, bindings, reason, offset) from None

@@ -205,7 +205,8 @@ class WebSocket(EventTarget):
     def part(self) -> None:
         """For the runtime: the ends of the pair have found their places, and no longer keep each other in memory."""
         if self.peer is not None:
-            self.peer.peer = self.peer = None
+            self.peer.peer = None
+            self.peer = None
 
     def mute(self) -> None:
         """For the runtime: nothing that is said from now on arrives anywhere."""

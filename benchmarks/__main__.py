@@ -12,17 +12,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import disk, memory, moments, pitr, report, subjects, tables, wake
+from benchmarks import disk, memory, moments, pitr, reloads, report, subjects, tables, wake
 from benchmarks.cases import CASES, Case, run_case
 from benchmarks.measure import Bar, Measure, Series
 from benchmarks.servers import Recipe, Server, Unavailable, start
-from benchmarks.subjects import BARE, DURABLE, WORKERD, WRANGLER, Peers
+from benchmarks.subjects import BARE, DURABLE, WORKERD, Peers
 
 OTHERS = ("memory", "disk", "pitr", "wake", "cold-start", "reload")
 COLD_STARTS = 7
-SAVES = 20
-COLD_START_MS_MAX = 600.0
-RELOAD_MS_MAX = 100.0
+COLD_START_MS_MAX = 500.0
 UNREST_MAX = 0.25
 talk = Console(stderr=True, highlight=False)
 
@@ -34,6 +32,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--peers-dir", type=Path, help="where npm installs them; kept when given")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each round")
+    parser.add_argument("--saves", type=int, default=reloads.SAVES, help="of `reload`, two seconds apart")
+    parser.add_argument(
+        "--no-packages", action="store_true", help="`reload` without numpy and pandas, which pip fetches"
+    )
     parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", default=names, help=", ".join(names))
     parser.add_argument("--json", type=Path, metavar="FILE", help="default: benchmarks/results/<time>.json")
     parser.add_argument("--check", action="store_true", help="exit 1 when a bar is missed")
@@ -113,34 +115,19 @@ def waited_for(chosen: argparse.Namespace, scratch: Path, peers: Peers | None) -
         measure.series[BARE] = moments.cold_starts(
             lambda _: subjects.bare("application"), scratch / "cold-bare", times=COLD_STARTS
         )
-        measure.series[DURABLE] = moments.cold_starts(subjects.durable, scratch / "cold-durable", times=COLD_STARTS)
+        measure.series[DURABLE] = moments.cold_starts(
+            reloads.chat_template, scratch / "cold-durable", times=COLD_STARTS, path="/version"
+        )
         if peers is not None:
             measure.series[WORKERD] = moments.cold_starts(
                 lambda folder: subjects.workerd(folder, peers), scratch / "cold-workerd", times=COLD_STARTS
             )
         measures.append(measure)
     if "reload" in chosen.only:
-        talk.print("reload …")
-        measure = Measure("reload", "save → new code", "ms", {}, bars=(Bar(RELOAD_MS_MAX),))
-        folder = scratch / "reload"
-        recipe = subjects.durable(folder)
-        measure.series[DURABLE] = moments.saves(recipe, recipe.folder / "main.py", folder, times=SAVES)
-        if peers is not None:
-            with optional():
-                folder = scratch / "reload-wrangler"
-                recipe = subjects.wrangler(folder, peers)
-                measure.series[WRANGLER] = moments.saves(recipe, recipe.folder / "worker.js", folder, times=SAVES)
-        measures.append(measure)
+        measures += reloads.measures(
+            scratch / "reload", peers, talk.print, times=chosen.saves, packages=not chosen.no_packages
+        )
     return measures
-
-
-@contextlib.contextmanager
-def optional() -> Iterator[None]:
-    """A peer that cannot be measured here leaves its column empty."""
-    try:
-        yield
-    except Unavailable as error:
-        talk.print(f"left out: {error}", markup=False)
 
 
 def main() -> int:

@@ -35,3 +35,18 @@ def by_process(pid: int) -> dict[str, float]:
     for number, child in enumerate(children(pid), 1):
         sizes["host" if number == 1 else "standby host" if number == 2 else f"child {number}"] = resident_mb(child)
     return sizes
+
+
+def proportional_mb(pid: int) -> float:
+    """Megabytes of a process and all below it, with every page that they share counted once."""
+    size = 0.0
+    for member in (pid, *descendants(pid)):
+        for line in (PROC / str(member) / "smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                size += int(line.split()[1]) / 1024
+    return size
+
+
+def descendants(pid: int) -> list[int]:
+    found = children(pid)
+    return found + [below for child in found for below in descendants(child)]

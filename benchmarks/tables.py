@@ -20,10 +20,12 @@ def tables(measures: Sequence[Measure]) -> list[Table]:
     """One for each kind of measure that there is."""
     disk = [measure for measure in measures if measure.subject == DISK]
     history = [measure for measure in measures if measure.archive_cycles is not None]
-    servers = [measure for measure in measures if measure not in disk and measure not in history]
+    saves = [measure for measure in measures if measure.name.startswith("reload")]
+    servers = [measure for measure in measures if measure not in disk + history + saves]
     shown = [server_table(servers)] if servers else []
     shown += [disk_table(disk, {measure.name: measure for measure in servers})] if disk else []
-    return shown + ([history_table(history)] if history else [])
+    shown += [history_table(history)] if history else []
+    return shown + ([saves_table(saves)] if saves else [])
 
 
 def server_table(measures: Sequence[Measure]) -> Table:
@@ -90,13 +92,38 @@ def history_table(measures: Sequence[Measure]) -> Table:
     return shown
 
 
+def saves_table(measures: Sequence[Measure]) -> Table:
+    """What somebody waits for after a save."""
+    shown = Table(title="from rename() to the first byte by the new code, ms")
+    shown.add_column("measure")
+    for heading in ("saves", "median", "bar", "p95", "bar", "slowest", WRANGLER, "p95"):
+        shown.add_column(heading, justify="right")
+    for measure in measures:
+        ours, peer = measure.series[measure.subject], measure.series.get(WRANGLER)
+        bars = {bar.quantile: bar for bar in measure.bars}
+        shown.add_row(
+            measure.title,
+            str(len(ours.rounds)),
+            number(ours),
+            verdict(measure, bars.get(0.5)),
+            f"{ours.quantile(0.95):.1f}",
+            verdict(measure, bars.get(0.95)),
+            f"{max(ours.rounds):.1f}",
+            number(peer),
+            f"{peer.quantile(0.95):.1f}" if peer is not None and peer.rounds else "",
+        )
+    return shown
+
+
 def bar_lines(measures: Sequence[Measure]) -> list[str]:
     """`sql: ≥ 5 × workerd, got 5.62: met`, one for each bar."""
     lines = []
     for measure in measures:
         for bar in measure.bars:
-            got = measure.ratio(bar.against) if bar.against else measure.series[measure.subject].median
+            got = measure.ratio(bar.against) if bar.against else measure.series[measure.subject].quantile(bar.quantile)
             wanted = f"≥ {bar.limit:g} × {bar.against}" if bar.against else f"≤ {bar.limit:g} {measure.unit}"
+            if bar.quantile != 0.5:
+                wanted = f"p{bar.quantile * 100:g} {wanted}"
             found = "" if got is None else f", got {got:.2f}"
             lines.append(f"{measure.name}: {wanted}{found}: {word(measure, bar)}")
     return lines

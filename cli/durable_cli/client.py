@@ -5,9 +5,10 @@ Standard library only, no aiohttp: a tool that reads three rows must not wait fo
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, cast
@@ -74,20 +75,25 @@ class Client:
         """`post("/__durable/reload", {})`. Raises what the emulator refused with, or NotRunningError."""
         return self._ask("POST", path, json.dumps(body).encode())
 
+    def follow(self, path: str) -> Iterator[bytes]:
+        """The lines of an answer that lasts; they end when the emulator ends it, or is gone. Raises as `get`."""
+        connection = self._connect()
+        try:
+            connection.request("GET", path, headers=self._headers())
+            socket = connection.sock
+            response = connection.getresponse()
+            if response.status != http.client.OK:
+                _answer(response.status, response.read(ANSWER_BYTES_MAX + 1), self._emulator)
+            socket.settimeout(None)  # nothing happens for as long as nothing happens
+        except (OSError, http.client.HTTPException) as error:
+            raise self._gone() from error
+        return _lines(connection, response)
+
     def _ask(self, method: str, path: str, body: bytes | None) -> dict[str, object]:
-        address = urlsplit(self._emulator.url)
-        host = address.hostname or "127.0.0.1"
-        headers = {"Authorization": f"Bearer {self._emulator.token}", "Accept": "application/json"}
+        headers = self._headers()
         if body is not None:
             headers["Content-Type"] = "application/json"
-        # http.client knows no proxies, which is right: a proxy from the environment must not see the token.
-        connection = http.client.HTTPConnection(
-            _LOOPBACK_FOR.get(host, host), address.port or 80, timeout=self._timeout_seconds
-        )
-        try:
-            connection.connect()
-        except OSError as error:
-            raise NotRunningError(f"no emulator answers at {self._emulator.url}: {error}") from error
+        connection = self._connect()
         try:
             connection.request(method, path, body, headers)
             response = connection.getresponse()
@@ -100,13 +106,38 @@ class Client:
             ) from error
         except (OSError, http.client.HTTPException) as error:
             # Not the same as "not running": asking again could do a thing twice.
-            raise UserInputError(
-                f"the emulator at {self._emulator.url} (pid {self._emulator.pid}) went away before it answered",
-                fix="look whether what you asked for was done, before you ask again",
-            ) from error
+            raise self._gone() from error
         finally:
             connection.close()
         return _answer(status, content, self._emulator)
+
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._emulator.token}", "Accept": "application/json"}
+
+    def _connect(self) -> http.client.HTTPConnection:
+        address = urlsplit(self._emulator.url)
+        host = address.hostname or "127.0.0.1"
+        # http.client knows no proxies, which is right: a proxy from the environment must not see the token.
+        connection = http.client.HTTPConnection(
+            _LOOPBACK_FOR.get(host, host), address.port or 80, timeout=self._timeout_seconds
+        )
+        try:
+            connection.connect()
+        except OSError as error:
+            raise NotRunningError(f"no emulator answers at {self._emulator.url}: {error}") from error
+        return connection
+
+    def _gone(self) -> UserInputError:
+        return UserInputError(
+            f"the emulator at {self._emulator.url} (pid {self._emulator.pid}) went away before it answered",
+            fix="look whether what you asked for was done, before you ask again",
+        )
+
+
+def _lines(connection: http.client.HTTPConnection, response: http.client.HTTPResponse) -> Iterator[bytes]:
+    with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
+        while line := response.readline():
+            yield line
 
 
 def _answer(status: int, content: bytes, emulator: RunningEmulator) -> dict[str, object]:

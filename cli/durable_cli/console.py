@@ -95,8 +95,20 @@ def say(text: str = "") -> None:
         sys.stderr.flush()
 
 
+def stdout_ink() -> Ink:
+    return Ink(colour_wanted(sys.stdout))
+
+
 def stderr_ink() -> Ink:
     return Ink(colour_wanted(sys.stderr))
+
+
+def terminal_width(stream: TextIO | None = None) -> int:
+    """Columns of the terminal that the talk goes to; 0 when it goes to none."""
+    try:
+        return os.get_terminal_size((stream or sys.stderr).fileno()).columns
+    except (OSError, ValueError):
+        return 0
 
 
 def interactive(stdin: TextIO | None = None, stderr: TextIO | None = None) -> bool:

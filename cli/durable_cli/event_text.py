@@ -17,15 +17,19 @@ import msgspec
 from durable.errors import UserInputError
 from durable.gateway import events as gateway
 from durable.supervisor import events as supervisor
-from durable.wire.messages import ErrorReport
+from durable.wire.messages import ErrorReport, Frame
 from durable_cli.console import Ink, printable
 from durable_cli.durations import shown_offset
+from durable_cli.host_fault_text import host_fault_lines
 from durable_cli.moments import shown_moment
-from durable_cli.report import explain, render, render_failure, report_address
+from durable_cli.output_text import grouped, shown_output
+from durable_cli.report import FailureTeller, explain, render, render_failure, report_address
 
 PATH_CHARACTERS_MAX: Final = 200
 NAME_CHARACTERS_MAX: Final = 80
 TEXT_CHARACTERS_MAX: Final = 4000
+LATE_MS_MIN: Final = 100
+"""An alarm is late when somebody could notice; later than that its line says by how much."""
 OBJECTS_NAMED_MAX: Final = 3
 """Objects named by one line about their sockets; a reload may concern thousands."""
 CHANGED_FILES_MAX: Final = 3
@@ -33,20 +37,23 @@ CHANGED_FILES_MAX: Final = 3
 
 _ROUTINE: Final = (gateway.RequestServed, gateway.SocketOpened, gateway.SocketGone, gateway.AlarmFired, gateway.CronRan)
 """Nothing went wrong: left out by --quiet."""
-_SOCKETS: Final = (gateway.SocketOpened, gateway.SocketGone)
+_VERBOSE: Final = (gateway.SocketOpened, gateway.SocketGone, gateway.ObjectWoke, gateway.ObjectEvicted)
 """Told by --verbose only."""
-_PLURALS: Final = {"RequestServed": "requests", "UserCodeFailed": "errors"}
+_PLURALS: Final = {"RequestServed": "requests", "UserCodeFailed": "errors", "Output": "lines of output"}
 
 
 class _Formatter:
     def __init__(self, *, quiet: bool, verbose: bool) -> None:
-        self._left_out_types = _ROUTINE if quiet else () if verbose else _SOCKETS
+        self._left_out_types = (*_ROUTINE, *_VERBOSE) if quiet else () if verbose else _VERBOSE
 
     clock: Callable[[], tuple[int, bool]] = staticmethod(lambda: (0, False))
     """How far the emulator's clock is ahead, and whether it stands still: marked on every line while it is moved."""
 
     def wanted(self, event: object) -> bool:
         return not isinstance(event, self._left_out_types)
+
+    def is_bounded(self, event: object) -> bool:
+        return type(event) is gateway.Output
 
 
 class PrettyFormatter(_Formatter):
@@ -57,6 +64,10 @@ class PrettyFormatter(_Formatter):
         self._watching = watching
         self._ink = ink
         self._verbose = verbose
+        self.failures = FailureTeller(ink, verbose=verbose)
+
+    width: Callable[[], int] = staticmethod(lambda: 0)
+    """Columns of the terminal, 0 for lines of any length: what quotes code is cut to it."""
 
     def text(self, event: object) -> str:
         mark = self._mark()
@@ -75,12 +86,18 @@ class PrettyFormatter(_Formatter):
         match event:
             case gateway.RequestServed():
                 return _request_line(event, ink)
+            case gateway.Output():
+                return _output_line(event, ink)
             case gateway.UserCodeFailed(report=report, method=method, path=path):
-                return render_failure(report, ink, request=f"{method} {path}".strip(), verbose=self._verbose)
+                return self.failures.text(report, f"{method} {path}".strip(), self.width())
             case supervisor.Reloaded():
+                self.failures.forget()
                 return _reloaded_lines(event, ink)
+            case supervisor.HostBlocked() | supervisor.BlockedLoop() | supervisor.HostDied():
+                return host_fault_lines(event, ink)
             case supervisor.ReloadFailed(report=report, serving=serving):
-                return render_failure(report, ink, verbose=self._verbose) + "\n" + self._still_serving(serving)
+                text = render_failure(report, ink, verbose=self._verbose, width=self.width())
+                return text + "\n" + self._still_serving(serving)
             case supervisor.ConfigRejected(errors=errors, serving=serving):
                 return "\n".join([*(render(explain(error), ink) for error in errors), self._still_serving(serving)])
             case gateway.GatewayFault(traceback=traceback):
@@ -136,16 +153,12 @@ class JsonFormatter(_Formatter):
 def _json_value(value: Any) -> object:
     match value:
         case ErrorReport():
-            return {
-                "type": value.type,
-                "message": value.message,
-                "object": value.label,
-                "method": value.method,
-                "frames": [
-                    {"file": frame.file, "line": frame.line, "function": frame.function, "user": frame.user}
-                    for frame in value.frames
-                ],
-            }
+            # Imported here: only failures need it.
+            from durable.gateway.error_page import facts
+
+            return {**facts(value), "frames": [_json_value(frame) for frame in value.frames]}
+        case Frame():
+            return {"file": value.file, "line": value.line, "function": value.function, "user": value.user}
         case UserInputError():
             return {"message": str(value), "fix": value.fix}
         case _:
@@ -181,6 +194,34 @@ def _request_line(event: gateway.RequestServed, ink: Ink) -> str:
     return line
 
 
+def _alarm_line(event: gateway.AlarmFired) -> str:
+    """`alarm failed Trial "ada", retry 2`, `alarm done Trial "ada", 3.2 s late`"""
+    line = f"alarm {event.outcome} {named(event.class_name, event.object_name)}"
+    if event.retry:
+        return f"{line}, retry {event.retry}"
+    return f"{line}, {duration(event.late_ms)} late" if event.late_ms >= LATE_MS_MIN else line
+
+
+def _output_line(event: gateway.Output, ink: Ink) -> str:
+    """`ChatRoom "general" │ text`; what no object printed has the bar alone, so it can pose as nothing else."""
+    label = f"{_printer(event)} │ ".lstrip()
+    return ink.paint(label, "dim") + shown_output(event.text, colour=ink.colour)
+
+
+def _printer(event: gateway.Output | gateway.OutputLeftOut) -> str:
+    if event.class_name is None:
+        return ""
+    if event.object_name is None and event.object_id is not None:
+        return printable(f"{event.class_name} {event.object_id[:8]}")
+    return named(printable(event.class_name), event.object_name)
+
+
+def _more_output(event: gateway.OutputLeftOut) -> str:
+    lines = f"{grouped(event.lines)} more {'line' if event.lines == 1 else 'lines'}"
+    printer = f"{event.others} other object{'s' * (event.others != 1)}" if event.others else _printer(event)
+    return f"… {lines} of {printer}" if printer else f"… {lines}"
+
+
 def _reloaded_lines(event: supervisor.Reloaded, ink: Ink) -> str:
     line = f"reloaded in {duration(event.duration_ms)}"
     if event.changed:
@@ -203,12 +244,20 @@ def _fault_lines(traceback: str, ink: Ink) -> str:
 def _other_line(event: object) -> tuple[str, str]:
     """The colour and the text of an event that is one plain line."""
     match event:
+        case gateway.OutputLeftOut():
+            return "dim", _more_output(event)
         case gateway.SocketOpened(class_name=class_name, object_name=name):
             return "dim", f"socket opened {named(class_name, name)}"
         case gateway.SocketGone(class_name=class_name, object_name=name, code=code):
             return "dim", f"socket closed {code} {named(class_name, name)}"
-        case gateway.AlarmFired(class_name=class_name, object_name=name, outcome=outcome):
-            return "red" if outcome == "failed" else "dim", f"alarm {outcome} {named(class_name, name)}"
+        case gateway.ObjectWoke(class_name=class_name, object_name=name):
+            return "dim", f"woke {named(class_name, name)}"
+        case gateway.ObjectEvicted(class_name=class_name, object_name=name, cause=""):
+            return "dim", f"evicted {named(class_name, name)}"
+        case gateway.ObjectEvicted(class_name=class_name, object_name=name, cause=cause):
+            return "yellow", f"reset {named(class_name, name)}: {printable(cause, length_max=TEXT_CHARACTERS_MAX)}"
+        case gateway.AlarmFired():
+            return "red" if event.outcome == "failed" else "dim", _alarm_line(event)
         case gateway.CronRan(cron=cron, outcome=outcome):
             return "red" if outcome == "failed" else "dim", f"cron {outcome} {cron}"
         case gateway.ClockMoved(now_ms=now_ms, offset_ms=offset_ms, is_frozen=is_frozen):
@@ -240,10 +289,15 @@ def _other_line(event: object) -> tuple[str, str]:
                 "red",
                 f"{count} more event{'s' * (count != 1)} met a constructor that fails, in {seconds:g} s: {shown}",
             )
-        case supervisor.HostDied(pid=pid, cause=cause):
-            return "red", f"the host (pid {pid}) {printable(cause)}; starting another"
-        case supervisor.HostRestarted(pid=pid, duration_ms=duration_ms):
-            return "green", f"a new host (pid {pid}) serves, after {duration(duration_ms)}"
+        case supervisor.HostRestarted(pid=pid, duration_ms=duration_ms, last_good=last_good):
+            what = " the last good code, not what is on the disk" if last_good else ""
+            return "green", f"a new host (pid {pid}) serves{what}, after {duration(duration_ms)}"
+        case supervisor.DebuggerStopped():
+            return "yellow", _stop_line(event)
+        case supervisor.DebuggerContinued(died=died):
+            return "dim", "the debugger is gone with its host" if died else "the debugger was left"
+        case supervisor.ConfigApplied(changed=changed):
+            return "green", f"read again, and nothing to reload for: {printable(', '.join(changed))}"
         case _:
             return "dim", printable(str(event), length_max=TEXT_CHARACTERS_MAX)
 
@@ -275,6 +329,13 @@ def _accepted(count: int) -> str:
 
 def _were(count: int) -> str:
     return "was" if count == 1 else "were"
+
+
+def _stop_line(event: supervisor.DebuggerStopped) -> str:
+    where = f"at {printable(event.file, length_max=PATH_CHARACTERS_MAX)}:{event.line}"
+    function = printable(event.function, length_max=NAME_CHARACTERS_MAX)
+    who = f"{printable(event.label)} stopped in {function}" if event.label else f"{function} stopped"
+    return f"{who} {where}; c continues, q ends what runs there with an error"
 
 
 def _more(unreported: int) -> str:

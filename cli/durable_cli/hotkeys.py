@@ -13,20 +13,26 @@ import termios
 import tty
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+ANSWER_CHARACTERS_MAX: Final = 60
 
 
 @dataclass(frozen=True)
 class Hotkey:
-    """What a key does, said in two words for the help line."""
+    """What a key does, said in two words for the help line; the words may follow the state, and "" leaves it out."""
 
-    label: str
+    label: str | Callable[[], str]
     action: Callable[[], object]
+
+    @property
+    def words(self) -> str:
+        return self.label if isinstance(self.label, str) else self.label()
 
 
 def help_line(keys: Mapping[str, Hotkey]) -> str:
     """`[o] open in browser  [r] reload  [q] quit`"""
-    return "  ".join(f"[{key}] {hotkey.label}" for key, hotkey in keys.items())
+    return "  ".join(f"[{key}] {words}" for key, hotkey in keys.items() if (words := hotkey.words))
 
 
 class Hotkeys:
@@ -36,6 +42,8 @@ class Hotkeys:
         self._keys = keys
         self._fd = terminal_fd
         self._before: list[Any] | None = None
+        self._question: _Question | None = None
+        """While it is asked, keys are letters of its answer."""
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def __enter__(self) -> Hotkeys:
@@ -53,6 +61,7 @@ class Hotkeys:
         if self._loop is not None:
             self._loop.remove_reader(self._fd)
             self._loop.remove_signal_handler(signal.SIGCONT)
+            self._loop = None
         self.restore()
         atexit.unregister(self.restore)
 
@@ -60,6 +69,22 @@ class Hotkeys:
         if self._loop is not None and self._in_foreground():
             tty.setcbreak(self._fd, termios.TCSANOW)
             self._loop.add_reader(self._fd, self._read)
+
+    def ask(self, answered: Callable[[str], object], echo: Callable[[str], object]) -> None:
+        """Take what is typed up to Enter as a line for `answered`; Escape, or nothing, calls it off.
+
+        `echo` shows what is typed: the terminal does not, as long as it is ours.
+        """
+        self._question = _Question(answered, echo)
+
+    def suspend(self) -> None:
+        """Let somebody else have the terminal, as it was before us."""
+        if self._loop is not None:
+            self._loop.remove_reader(self._fd)
+            self.restore()
+
+    def resume(self) -> None:
+        self._take_over()
 
     def restore(self) -> None:
         """Put the terminal back as it was; harmless at any time."""
@@ -89,6 +114,41 @@ class Hotkeys:
 
     def press(self, typed: bytes) -> None:
         """What came at once: one key, or an arrow key or a paste, which are several bytes and mean nothing here."""
+        if self._question is not None:
+            if self._question.type(typed):
+                self._question = None
+            return
         hotkey = self._keys.get(typed.decode(errors="replace").lower())
         if hotkey is not None:
             hotkey.action()
+
+
+class _Question:
+    """The line that is being typed."""
+
+    def __init__(self, answered: Callable[[str], object], echo: Callable[[str], object]) -> None:
+        self._answered = answered
+        self._echo = echo
+        self._line = ""
+
+    def type(self, typed: bytes) -> bool:
+        """Whether that was the end of it."""
+        text = typed.decode(errors="replace")
+        if text.startswith("\x1b"):
+            # Alone it is Escape; with more behind it, an arrow key or another that no terminal has a letter for.
+            if text == "\x1b":
+                self._echo("(left)\n")
+            return text == "\x1b"
+        for character in text:
+            if character in "\r\n":
+                self._echo("\n")
+                if self._line.strip():
+                    self._answered(self._line.strip())
+                return True
+            if character in "\x7f\b":
+                self._echo("\b \b" if self._line else "")
+                self._line = self._line[:-1]
+            elif character.isprintable() and len(self._line) < ANSWER_CHARACTERS_MAX:
+                self._echo(character)
+                self._line += character
+        return False

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,16 @@ def choose_interpreter(wanted: str | None, root: Path, *, own: str = sys.executa
             fix=f"python3 -m venv --clear {environment} and install your packages again, or name another: --python P",
         )
     return Interpreter(str(python), ".venv beside the configuration")
+
+
+def check_debugpy(interpreter: Interpreter) -> None:
+    """Raises UserInputError when the program's Python cannot import debugpy."""
+    found = subprocess.run([interpreter.path, "-c", "import debugpy"], capture_output=True, check=False)
+    if found.returncode:
+        raise UserInputError(
+            f"--debug needs debugpy, and {interpreter.path} ({interpreter.reason}) cannot import it",
+            fix=f"{interpreter.path} -m pip install debugpy",
+        )
 
 
 def _wanted_python(wanted: str) -> str:

@@ -14,7 +14,7 @@ from typing import Annotated, Protocol, runtime_checkable
 import typer
 from typer.main import get_command
 
-from durable_cli.commands import alarms, dev, init, migrate, objects, sql
+from durable_cli.commands import alarms, dev, init, migrate, objects, sql, tail
 
 app = typer.Typer(
     name="durable",
@@ -24,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (init.init, dev.dev, migrate.migrate, sql.sql):
+for command in (init.init, dev.dev, tail.tail, migrate.migrate, sql.sql):
     app.command()(command)
 app.add_typer(objects.app, name="objects")
 app.add_typer(alarms.app, name="alarms")
@@ -68,7 +68,9 @@ def main(arguments: Sequence[str] | None = None, *, platform: str = sys.platform
     try:
         _check_surroundings(platform)
         code = get_command(app).main(
-            list(sys.argv[1:] if arguments is None else arguments), prog_name="durable", standalone_mode=False
+            dev.with_debug_port(sys.argv[1:] if arguments is None else arguments),
+            prog_name="durable",
+            standalone_mode=False,
         )
         sys.stdout.flush()
         return code if isinstance(code, int) else 0

@@ -6,7 +6,9 @@ Pure: takes a value, gives text. Mistakes of users never show our traceback; bug
 from __future__ import annotations
 
 import os
+import time
 import traceback
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,12 +18,14 @@ from durable_cli import exit_codes
 from durable_cli.console import Ink, printable
 
 if TYPE_CHECKING:
-    from durable.wire.messages import ErrorReport, Frame
+    from durable.wire.messages import ErrorReport
 
-FRAMES_MAX: Final = 12
-"""Frames of the user's that one report shows; recursion fills thousands."""
 MESSAGE_CHARACTERS_MAX: Final = 4000
 """Text of one exception; some carry a whole document."""
+AGAIN_IN_FULL_SECONDS: Final = 30.0
+"""A failure that was shown in full this long ago is so again: by then it has scrolled away, or the developer looks."""
+FAILURES_REMEMBERED_MAX: Final = 256
+"""Failures that come again in one line; of more distinct ones the oldest are shown in full again."""
 
 
 class StatementError(errors.UserInputError):
@@ -158,36 +162,75 @@ def shown_path(path: str | Path) -> str:
     return printable(text if below.startswith("..") else below)
 
 
-def render_failure(failure: ErrorReport, ink: Ink, *, request: str = "", verbose: bool = False) -> str:
+_STYLES: Final[Mapping[str, tuple[str, ...]]] = {
+    "heading": ("red", "bold"), "exception": ("bold",), "note": ("yellow",), "label": ("yellow",),
+    "place": ("cyan", "bold"), "frame": ("dim",), "gutter": ("dim",), "folded": ("dim",), "marked": ("red", "bold"),
+    "caret": ("red", "bold"), "comment": ("dim",), "string": ("green",), "number": ("cyan",), "keyword": ("magenta",),
+    "name": ("bold",),
+}  # fmt: skip
+"""How the parts of a failure look on a terminal; the others stay as they are."""
+
+
+def render_failure(failure: ErrorReport, ink: Ink, *, request: str = "", verbose: bool = False, width: int = 0) -> str:
     """A failure of user code: where, the exception, then the user's frames from the raising line outwards.
 
-    error in ChatRoom "a".fetch, GET /room/a
-      ValueError: no such room
-      main.py:17 in find
-          raise ValueError("no such room")
-      + 4 frames of packages and the engine
+    `durable.gateway.failure_layout` shows how it looks; `width` is the terminal's, 0 for lines of any length.
     """
-    place = printable(".".join(part for part in (failure.label, failure.method) if part)) or "the program"
-    heading = f"error in {place}" + (f", {printable(request, length_max=200)}" if request else "")
-    message = printable(failure.message, keep="\n", length_max=MESSAGE_CHARACTERS_MAX).rstrip()
-    exception = failure.type + (f": {message}" if message else "")
-    lines = [ink.paint(heading, "red", "bold")]
-    lines += [ink.paint(f"  {line}", "red") for line in exception.split("\n")]
-    own = [frame for frame in failure.frames if frame.user]
-    shown = failure.frames if verbose or not own else own
-    for frame in list(reversed(shown))[:FRAMES_MAX]:
-        lines += _frame_lines(frame, ink)
-    if len(shown) > FRAMES_MAX:
-        lines.append(ink.paint(f"  + {len(shown) - FRAMES_MAX} frames of yours further out", "dim"))
-    hidden = len(failure.frames) - len(shown)
-    if hidden:
-        lines.append(ink.paint(f"  + {hidden} frame{'s' * (hidden != 1)} of packages and the engine", "dim"))
+
+    # Imported here: most runs never fail, and none should start later for it.
+    from durable.gateway.failure_layout import failure_lines
+
+    def paint(text: str, style: str) -> str:
+        return ink.paint(printable(text, length_max=MESSAGE_CHARACTERS_MAX), *_STYLES.get(style, ()))
+
+    request = printable(request, length_max=200)
+    lines = failure_lines(
+        failure, paint, request=request, width=width, verbose=verbose, coloured=ink.colour, shown_path=shown_path
+    )
     return "\n".join(lines)
 
 
-def _frame_lines(frame: Frame, ink: Ink) -> list[str]:
-    place = f"  {shown_path(frame.file)}:{frame.line}" + (f" in {printable(frame.function)}" if frame.function else "")
-    lines = [ink.paint(place, "bold") if frame.user else ink.paint(place, "dim")]
-    if frame.source.strip():
-        lines.append("      " + printable(frame.source.strip()))
-    return lines
+class FailureTeller:
+    """Tells a failure in full, and in one line when it comes again while the first is still in sight."""
+
+    def __init__(self, ink: Ink, *, verbose: bool = False, now: Callable[[], float] = time.monotonic) -> None:
+        self._ink = ink
+        self._verbose = verbose
+        self._now = now
+        self._shown: dict[_Key, tuple[float, int]] = {}
+        """When each was shown in full, and how often it came since."""
+
+    def text(self, failure: ErrorReport, request: str, width: int = 0) -> str:
+        """The report, or `error in Room "a".say, GET /room/a: ValueError: no (main.py:17, again: 3 times in all)`."""
+        key, now = _key(failure), self._now()
+        shown, count = self._shown.pop(key, (now - AGAIN_IN_FULL_SECONDS, 0))
+        if now - shown >= AGAIN_IN_FULL_SECONDS or self._verbose:
+            self._shown[key] = now, 1
+            while len(self._shown) > FAILURES_REMEMBERED_MAX:
+                del self._shown[next(iter(self._shown))]
+            return render_failure(failure, self._ink, request=request, verbose=self._verbose, width=width)
+        self._shown[key] = shown, count + 1
+        return self._again(failure, request, count + 1)
+
+    def forget(self) -> None:
+        """Another program, or a cleared screen: everything is news."""
+        self._shown.clear()
+
+    def _again(self, failure: ErrorReport, request: str, count: int) -> str:
+        from durable.gateway.failure_layout import heading_of
+
+        heading = heading_of(failure) + (f", {request}" if request else "")
+        message = failure.message.partition("\n")[0]
+        own = [frame for frame in failure.frames if frame.user]
+        place = f"{shown_path(own[-1].file)}:{own[-1].line}, " if own else ""
+        text = f"{heading}: {failure.type}: {message}" if message else f"{heading}: {failure.type}"
+        shown = self._ink.paint(printable(text, length_max=MESSAGE_CHARACTERS_MAX // 10), "red")
+        return f"{shown} {self._ink.paint(f'({place}as above: {count} times)', 'dim')}"
+
+
+_Key = tuple[str, tuple[tuple[str, int], ...]]
+
+
+def _key(failure: ErrorReport) -> _Key:
+    """Failures of one kind that came the same way, whatever they say and whichever object they concern."""
+    return failure.type, tuple((frame.file, frame.line) for frame in failure.frames if frame.user)

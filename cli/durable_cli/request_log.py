@@ -17,6 +17,9 @@ TICK_SECONDS: Final = 0.05
 """Lines wait this long to be written together; a human cannot see it."""
 LINES_PER_TICK_MAX: Final = 50
 """Lines shown of one tick: 1 000 a second, far beyond reading. Four times as many took 8 % of a busy gateway."""
+BOUNDED_LINES_MAX: Final = 10_000
+"""Lines that wait for a terminal, of events whose source has a bound of its own; it is reached when the terminal stands
+still."""
 CLOSE_SECONDS: Final = 1.0
 """How long the end of the program waits for a terminal that stands still."""
 
@@ -25,6 +28,10 @@ class Formatter(Protocol):
     """Events as text."""
 
     def wanted(self, event: object) -> bool: ...
+
+    def is_bounded(self, event: object) -> bool:
+        """Whether whoever tells such events lets only so many of them through, and counts the rest."""
+        ...
 
     def text(self, event: object) -> str:
         """One or more whole lines, without the newline at the end."""
@@ -57,21 +64,30 @@ class RequestLog:
         self._scheduled = False
         self._texts: list[str] = []
         self._lines = 0
+        self._bounded_lines = 0
         self._left_out: Counter[str] = Counter()
 
     def add(self, event: object) -> None:
         """Show the event at the next tick, or count it when the tick is full."""
         if not self._formatter.wanted(event):
             return
-        if self._lines >= LINES_PER_TICK_MAX:
+        is_bounded = self._formatter.is_bounded(event)
+        if self._bounded_lines >= BOUNDED_LINES_MAX if is_bounded else self._lines >= LINES_PER_TICK_MAX:
             self._left_out[type(event).__name__] += 1
-            return
-        self.say(self._formatter.text(event))
+        elif is_bounded:
+            # It takes no room from the others: who prints much still sees every error.
+            self._bounded_lines += 1
+            self._show(self._formatter.text(event))
+        else:
+            self.say(self._formatter.text(event))
 
     def say(self, text: str) -> None:
         """Show these lines in their place among the others; never left out."""
-        self._texts.append(text)
         self._lines += text.count("\n") + 1
+        self._show(text)
+
+    def _show(self, text: str) -> None:
+        self._texts.append(text)
         if not self._scheduled:
             self._scheduled = True
             self._schedule(TICK_SECONDS, self._tick)
@@ -93,7 +109,7 @@ class RequestLog:
         if self._texts:
             self._writer.write("\n".join(self._texts) + "\n")
             self._texts = []
-            self._lines = 0
+            self._lines = self._bounded_lines = 0
 
 
 class OutputStream(Protocol):
@@ -112,20 +128,40 @@ class BackgroundWriter:
         self._queue: SimpleQueue[str | None] = SimpleQueue()
         # Each number is changed by one thread only, so comparing them needs no lock.
         self._handed_over = 0
+        self._held: list[str] | None = None
+        """What came while it was held; `RequestLog` hands over next to nothing then."""
         self._written = 0
         self._thread = threading.Thread(target=self._run, name="durable-log", daemon=True)
         self._thread.start()
 
     @property
     def idle(self) -> bool:
+        return self._held is None and self.is_written
+
+    @property
+    def is_written(self) -> bool:
         return self._written == self._handed_over
 
+    def hold(self) -> None:
+        """Write nothing more until `release`: the screen is somebody else's. `RequestLog` then counts and waits."""
+        if self._held is None:
+            self._held = []
+
+    def release(self) -> None:
+        held, self._held = self._held or [], None
+        for text in held:
+            self.write(text)
+
     def write(self, text: str) -> None:
+        if self._held is not None:
+            self._held.append(text)
+            return
         self._handed_over += 1
         self._queue.put(text)
 
     def close(self) -> None:
         """Write what is left, for at most `CLOSE_SECONDS`."""
+        self.release()
         self._queue.put(None)
         self._thread.join(CLOSE_SECONDS)
 

@@ -11,7 +11,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -20,15 +20,20 @@ import uvloop
 
 from durable import __version__
 from durable.emulator import Emulator
+from durable.gateway.deferred_client import defer_client
 from durable.limits import GC_YOUNG_OBJECTS
-from durable.supervisor.events import ConfigRejected, Reloaded, ReloadFailed
+from durable.supervisor.debug_ports import LOOPBACK
+from durable.supervisor.events import ConfigRejected, DebuggerContinued, Reloaded, ReloadFailed
+from durable.supervisor.spawner import HostSpawner
 from durable_cli import console, exit_codes, report
 from durable_cli.bindings import bindings_rows, bindings_table
 from durable_cli.event_text import JsonFormatter, PrettyFormatter
-from durable_cli.hotkeys import Hotkey, Hotkeys, help_line
-from durable_cli.interpreter import Interpreter, choose_interpreter
+from durable_cli.hotkeys import Hotkeys
+from durable_cli.interpreter import Interpreter
+from durable_cli.keys import Keys
 from durable_cli.project import Project, tell_warnings, warning_text
 from durable_cli.request_log import BackgroundWriter, RequestLog
+from durable_cli.terminal_handover import TerminalHandover
 
 if TYPE_CHECKING:
     from durable.gateway.accepted_sockets import OnReload
@@ -43,27 +48,27 @@ class Options:
 
     reload: bool = True
     sockets_on_reload: OnReload = "keep"
-    python: str | None = None
     json: bool = False
+    debug_port: int | None = None
     quiet: bool = False
     verbose: bool = False
 
 
-def serve(project: Project, options: Options) -> None:
+def serve(project: Project, interpreter: Interpreter, spawner: HostSpawner, options: Options) -> None:
     """Run until Ctrl+C or SIGTERM. Raises what kept it from starting."""
-    interpreter = choose_interpreter(options.python, project.config.root)
+    defer_client()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(project, options, interpreter))
+        runner.run(_serve(project, interpreter, spawner, options))
 
 
-async def _serve(project: Project, options: Options, interpreter: Interpreter) -> None:
-    run = _Run(project, options, interpreter)
+async def _serve(project: Project, interpreter: Interpreter, spawner: HostSpawner, options: Options) -> None:
+    run = _Run(project, interpreter, spawner, options)
     run.listen_to_signals()
     await run.serve()
 
 
 class _Run:
-    def __init__(self, project: Project, options: Options, interpreter: Interpreter) -> None:
+    def __init__(self, project: Project, interpreter: Interpreter, spawner: HostSpawner, options: Options) -> None:
         self._project = project
         self._options = options
         self._interpreter = interpreter
@@ -72,15 +77,17 @@ class _Run:
         self._json = JsonFormatter(quiet=options.quiet, verbose=options.verbose) if options.json else None
         self._writer = BackgroundWriter(sys.stderr)
         self._pretty = PrettyFormatter(self._ink, quiet=options.quiet, verbose=options.verbose, watching=options.reload)
+        self._pretty.width = console.terminal_width
         self._log = RequestLog(self._json or self._pretty, self._writer, self._loop.call_later)
         self._emulator = Emulator(
             project.config,
-            state=project.state,
-            python=interpreter.path,
+            spawner,
             reread=project.read_again,
             watch=options.reload,
             on_reload=options.sockets_on_reload,
+            verbose=options.verbose,
             on_event=self._on_event,
+            debug_port=options.debug_port,
         )
         for formatter in (self._json, self._pretty):
             if formatter is not None:
@@ -89,8 +96,9 @@ class _Run:
         self._started = False
         self._ready_told = False
         self._load_failure = exit_codes.DONE
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._terminal = Hotkeys(self._keys() if self._has_keys() else {})
+        self._keys = Keys(self._emulator, self, self._ink, stop=self._ask_to_stop) if self._has_keys() else None
+        self._terminal = Hotkeys(self._keys.table if self._keys is not None else {})
+        self._handover = TerminalHandover(self._terminal, self._log, self._writer) if self._has_keys() else None
 
     # --- from start to end --------------------------------------------------------------------------------------------
     async def serve(self) -> None:
@@ -124,8 +132,9 @@ class _Run:
         elif not self._options.reload:
             # Nobody waits for a save that would mend it. What is wrong was told by the event.
             raise typer.Exit(self._load_failure)
-        if self._has_keys():
-            self._log.say(self._ink.paint(help_line(self._keys()), "dim"))
+        self._tell_debug_ports()
+        if self._keys is not None:
+            self._keys.help()
 
     def _on_event(self, event: object) -> None:
         match event:
@@ -139,7 +148,13 @@ class _Run:
                     self._tell_ready()
             case _:
                 pass
-        self._log.add(event)
+        # That the prompt is gone need not be told to whoever was sitting there.
+        if self._json is not None or not isinstance(event, DebuggerContinued):
+            self._log.add(event)
+        if self._keys is not None:
+            self._keys.hear(event)
+        if self._handover is not None:
+            self._handover.hear(event)
 
     # --- words --------------------------------------------------------------------------------------------------------
     def _tell_bindings(self) -> None:
@@ -177,6 +192,14 @@ class _Run:
         if self._json is not None:
             self._log.say(self._json.line("ready", url=self._emulator.url))
 
+    def _tell_debug_ports(self) -> None:
+        ports = self._emulator.debug_ports
+        if ports and self._json is not None:
+            self._log.say(self._json.line("debug", ip=LOOPBACK, ports=ports))
+        elif ports:
+            shown = ", ".join(f"{LOOPBACK}:{port}" for port in ports)
+            self._log.say(self._ink.paint(f"debugpy waits for your editor on {shown}", "cyan"))
+
     # --- signals ------------------------------------------------------------------------------------------------------
     def listen_to_signals(self) -> None:
         # SIGHUP: the terminal was closed. All three drain; hosts are told by us, not by the terminal.
@@ -193,6 +216,8 @@ class _Run:
     def _end_at_once(self) -> NoReturn:
         """Hosts end with us: their channel is at its end. What was acknowledged is on disk."""
         self._emulator.kill()
+        if self._handover is not None:
+            self._handover.end()
         self._terminal.restore()
         os._exit(exit_codes.INTERRUPTED)
 
@@ -200,53 +225,18 @@ class _Run:
     def _has_keys(self) -> bool:
         return self._json is None and console.interactive()
 
-    def _keys(self) -> dict[str, Hotkey]:
-        return {
-            "o": Hotkey("open in browser", lambda: self._run(self._open_browser())),
-            "r": Hotkey("reload", lambda: self._run(self._reload())),
-            "a": Hotkey("next alarm", lambda: self._run(self._next_alarm())),
-            "f": Hotkey("freeze time", lambda: self._run(self._freeze())),
-            "c": Hotkey("clear", self._clear),
-            "h": Hotkey("help", lambda: self._log.say(self._ink.paint(help_line(self._keys()), "dim"))),
-            "q": Hotkey("quit", self._ask_to_stop),
-        }
+    def say(self, text: str) -> None:
+        """A line of the keys, in its place among those of the log."""
+        self._log.say(text)
 
-    def _run(self, work: Coroutine[object, object, None]) -> None:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            self._log.say(report.render(report.explain(error), self._ink))
-
-    async def _reload(self) -> None:
-        await self._emulator.reload()
-
-    async def _next_alarm(self) -> None:
-        """Move the clock to whatever is due next, and run it."""
-        time = self._emulator.time
-        due_ms = await time.next_due_ms()
-        if due_ms is None:
-            self._log.say("no alarm is set")
-        else:
-            time.begin_advance(to_ms=due_ms)
-            await time.wait_advance()
-
-    async def _freeze(self) -> None:
-        """Or have it go on, when it stands still."""
-        time = self._emulator.time
-        await (time.resume() if time.clock.is_frozen else time.freeze())
-
-    async def _open_browser(self) -> None:
-        # Imported here: only this key needs it.
-        import webbrowser
-
-        if not await self._loop.run_in_executor(None, webbrowser.open, self._emulator.url):
-            self._log.say(f"no browser was found; open {self._emulator.url}")
-
-    def _clear(self) -> None:
+    def ask(self, prompt: str, answered: Callable[[str], object]) -> None:
+        """Have a line typed behind `prompt`."""
         self._log.flush()
+        self._writer.write(prompt)
+        self._terminal.ask(answered, self._writer.write)
+
+    def clear(self) -> None:
+        """Empty the screen, what was scrolled away with it."""
+        self._log.flush()
+        self._pretty.failures.forget()
         self._writer.write(CLEAR_SCREEN)

@@ -6,6 +6,7 @@ Must not know how anything is shown.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import urlencode
 
 from durable.errors import UserInputError
 from durable_cli.objects import Target, known_names, namespace_key, no_such_object, object_file, require_state
@@ -37,18 +38,58 @@ def evict(project: Project, target: Target) -> Answer:
     Raises NotFoundError, StateInUseError, and UserInputError for what is pinned, and when no emulator runs.
     """
     require_state(project)
-
-    def on_files(layout: StateLayout) -> NoReturn:
-        raise UserInputError(
-            "no emulator runs here, so no object is in memory: there is nothing to evict",
-            fix="evict is for objects of a running durable dev",
-        )
-
     return with_state(
         project,
         "durable objects evict",
-        on_files=on_files,
+        on_files=_nothing_runs,
         on_emulator=lambda client: client.post("/__durable/evict", _question(target)),
+    )
+
+
+def evict_all(project: Project, class_word: str | None) -> Answer:
+    """`{"evicted": 12, "pinned": [{"class": …, "name": …, "id": …, "pins": […]}], "pinned_count": 1}`
+
+    Raises as `evict`; of one class when it is given.
+    """
+    require_state(project)
+    question: Answer = {"all": True} if class_word is None else {"all": True, "class": class_word}
+    return with_state(
+        project,
+        "durable objects evict",
+        on_files=_nothing_runs,
+        on_emulator=lambda client: client.post("/__durable/evict", question),
+    )
+
+
+def recent_events(project: Project, target: Target | None, limit: int) -> Answer:
+    """What the running emulator remembers of an object, or of all: `{"events": [{"at_ms": …, "kind": "call", …}], …}`.
+
+    Raises NotFoundError, StateInUseError, and UserInputError when no emulator runs.
+    """
+    require_state(project)
+
+    def on_files(layout: StateLayout) -> NoReturn:
+        raise UserInputError(
+            "no emulator runs here, and what happened is kept in its memory only",
+            fix="start durable dev, and use the object",
+        )
+
+    words = {"limit": str(limit)}
+    if target is not None:
+        words |= {"class": target.class_word, **({"name": target.name} if target.name is not None else {})}
+        words |= {"id": target.id} if target.id is not None else {}
+    return with_state(
+        project,
+        "durable objects events",
+        on_files=on_files,
+        on_emulator=lambda client: client.get(f"/__durable/events?{urlencode(words)}"),
+    )
+
+
+def _nothing_runs(_layout: StateLayout) -> NoReturn:
+    raise UserInputError(
+        "no emulator runs here, so no object is in memory: there is nothing to evict",
+        fix="evict is for objects of a running durable dev",
     )
 
 

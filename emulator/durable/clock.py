@@ -57,8 +57,8 @@ class SystemClock:
         setting = self.setting
         return _machine_ms() + setting.offset_ms if setting.frozen_ms is None else setting.frozen_ms
 
-    def monotonic(self) -> float:
-        return time.monotonic()
+    # The builtin itself: it is read for every event and every statement, and a method around it costs half as much.
+    monotonic = staticmethod(time.monotonic)
 
     def elapsed(self) -> float:
         """Seconds of wall time that have gone by: stands still with it and is moved on with it, never back."""

@@ -7,16 +7,13 @@ this process reads the state; they import the program while this process imports
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import random
 import secrets
 import socket
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -29,27 +26,34 @@ from durable.gateway.cron_triggers import CronTriggers
 from durable.gateway.driven_alarms import DrivenAlarms
 from durable.gateway.events import ClockMoved, Event, HostLog, UserCodeFailed
 from durable.gateway.index_writer import IndexWriter
+from durable.gateway.life import Life
 from durable.gateway.link import HostLink
 from durable.gateway.relay import Relay
 from durable.gateway.router import Router
 from durable.gateway.time_control import TimeControl
-from durable.storage.descriptors import raise_descriptor_limit
+from durable.gateway.timeline import GatewayTimeline
 from durable.storage.layout import StateLayout
-from durable.storage.lock import StateLock
 from durable.storage.migration_plan import DeleteClass, MigrationPlan
 from durable.storage.state_db import StateDatabase
+from durable.supervisor.debug_ports import DebugPorts
 from durable.supervisor.events import RestartNeeded
+from durable.supervisor.host_output import echo_output
 from durable.supervisor.preparation import Preparation
-from durable.supervisor.process import HostProcess
 from durable.supervisor.program import Program
 from durable.supervisor.repeated_failures import RepeatedFailures
 from durable.supervisor.run_file import RunFile
+from durable.supervisor.shown_failures import ShownFailures
+from durable.supervisor.spawner import HostSpawner
 from durable.supervisor.supervisor import Supervisor
+from durable.supervisor.timeline_lines import HOST_LINES
 from durable.wire.messages import ErrorReport, Log, NamespaceInfo
+from durable.wire.redaction import Redaction
 
 if TYPE_CHECKING:
     from durable.gateway.accepted_sockets import OnReload
+    from durable.gateway.admin_presence import PresenceTools
     from durable.gateway.server import GatewayServer
+    from durable.gateway.tail import Tails
     from durable.gateway.websockets import ClientSockets
 
 _BOUND_AT_START = ("ip", "port", "hosts", "allowed_hosts")
@@ -65,7 +69,7 @@ _STOPPING = ErrorReport("ReloadingError", "The emulator is being stopped.", "dur
 
 
 class Emulator:
-    """`async with Emulator(config, state=…) as emulator:` serves at `emulator.url` until the block ends."""
+    """`async with Emulator(config, HostSpawner(…)) as emulator:` serves at `emulator.url` until the block ends."""
 
     # Made by `start`, in this order.
     _state_db: StateDatabase
@@ -76,48 +80,56 @@ class Emulator:
     _alarms: DrivenAlarms
     _crons: CronTriggers
     time: TimeControl
+    presence: PresenceTools
     supervisor: Supervisor
     _program: Program
     _sockets: ClientSockets
     _server: GatewayServer
+    _tails: Tails
+    _life: Life
 
     def __init__(
         self,
         config: Config,
+        spawner: HostSpawner,
         *,
-        state: Path,
-        python: str | None = None,
         overrides: Mapping[str, object] | None = None,
         on_event: Callable[[Event], None] | None = None,
         reread: Callable[[], Config] | None = None,
         watch: bool = True,
         on_reload: OnReload = "keep",
-        what: str = "durable dev",
+        verbose: bool = False,
+        debug_port: int | None = None,
     ) -> None:
-        """`state` is `.durable/state`; `python` runs user code, and is ours when it is not given.
+        """`spawner` knows the state directory, and may have begun; it ends with the emulator.
 
         `reread` reads the configuration anew, with what was typed laid over it; else the file is read with `overrides`.
-        `watch` False does not reload on save; `on_reload` is for WebSockets; `what` is told to who finds it all in use.
+        `watch` False does not reload on save; `on_reload` is for WebSockets; `verbose` also tells which objects come
+        into memory and leave it. `debug_port` is where
+        editors attach to the hosts of a spawner with `debug`: 0 takes free ones.
         """
+        self._debug_ports: DebugPorts | None = None
+        self._debug_port = debug_port
         self.config = config
         self.url = ""
         """Where it serves, without a slash at the end; empty before the start."""
         self.token = secrets.token_urlsafe(32)
         """What `/__durable/*` asks for."""
-        self._state = state
+        state = self._state = spawner.state
         self._layout = StateLayout(state)
         self._run_file = RunFile(state.parent / "run" / "emulator.json")
-        self._python = python or sys.executable
+        self._spawner = spawner
+        self._redaction = Redaction()
+        self._redaction.learn(os.environ)
         self._reread = reread or (lambda: _read_again(config, overrides or {}))
-        self._on_event = RepeatedFailures(on_event or _nobody_listens)
-        self._watch = watch
-        self._on_reload: OnReload = on_reload
-        self._what = what
         self._clock = SystemClock()
+        self._timeline = GatewayTimeline(self._clock, HOST_LINES)
+        tell = self._timeline.before(on_event or echo_output)
+        self._on_event = RepeatedFailures(tell, shown=ShownFailures(self._redaction))
+        self._watch = watch
+        self._verbose = verbose
+        self._on_reload: OnReload = on_reload
         self._ending = AsyncExitStack()
-        self._host_numbers = itertools.count(1)
-        self._lock_fd = -1
-        self._spawned: list[HostProcess] = []
         self._links: list[HostLink] | None = []
         """Links opened before there were client sockets to tell of them."""
         self._class_names: dict[str, str] = {}
@@ -130,23 +142,20 @@ class Emulator:
         Raises `StateInUseError`, `MigrationError` for what only `durable migrate` may do, and other `UserInputError`s
         for a port, a directory or an interpreter that cannot be used. To be followed by `stop` in any case.
         """
-        raise_descriptor_limit()
-        lock = StateLock.acquire(self._state, what=self._what)
-        self._ending.callback(lock.release)
+        self._ending.callback(self._spawner.end)
         self._ending.callback(self._on_event.close)
-        self._lock_fd = lock.fd
-        self._ending.callback(self._kill_spawned)
-        for _ in range(self.config.dev.hosts):
-            self._spawned.append(self._spawn())
+        self._spawner.begin(self.config.dev.hosts)
         program = self._open_state()
         self._build_engine(program)
-        processes, self._spawned = self._spawned, []
-        self.supervisor.begin(processes)
+        self.supervisor.begin(self._spawner.take())
         # One turn of the loop: the hosts are told what to load, and do it while this process imports aiohttp.
         await asyncio.sleep(0)
         self._build_front()
         port = await self._server.start()
         self._ending.push_async_callback(self._close)
+        if self._debug_ports is not None:
+            await self._debug_ports.start()
+            self._ending.push_async_callback(self._debug_ports.stop)
         ip = _LOOPBACK_FOR.get(self.config.dev.ip, self.config.dev.ip)
         self.url = f"http://[{ip}]:{port}" if ":" in ip else f"http://{ip}:{port}"
         await self.supervisor.start(self._sockets)
@@ -161,7 +170,7 @@ class Emulator:
 
     def kill(self) -> None:
         """End every host now. What was acknowledged is on disk."""
-        self._kill_spawned()
+        self._spawner.kill_early()
         if hasattr(self, "supervisor"):
             self.supervisor.kill_all()
 
@@ -178,10 +187,19 @@ class Emulator:
     ) -> None:
         await self.stop()
 
+    @property
+    def debug_ports(self) -> tuple[int, ...]:
+        """Where editors attach, by shard; empty without `debug_port`."""
+        return self._debug_ports.ports if self._debug_ports is not None else ()
+
     # --- while it runs ------------------------------------------------------------------------------------------------
     async def reload(self) -> None:
         """Read the configuration and load the program anew, whether or not anything was saved."""
         await self.supervisor.reload()
+
+    async def restart_hosts(self) -> None:
+        """Have a process that has imported nothing yet take every host's place; what is connected stays connected."""
+        await self.supervisor.restart()
 
     async def migrate(self, dry_run: bool) -> dict[str, object]:
         """`{"steps": [{"tag": "v2", "steps": […]}], "applied": ["v1", "v2"]}`: what was or would be done, what is.
@@ -194,6 +212,18 @@ class Emulator:
             await self.supervisor.exchange(lambda: self._apply(config, pending))
         applied = self._state_db.applied_tags(self.config.environment)
         return {"steps": pending.to_json(), "applied": applied}
+
+    def tell_life(self, wanted: bool) -> None:
+        """Tell which objects come into memory and leave it, or stop that: as often as it was begun."""
+        if wanted:
+            self._life.want()
+        else:
+            self._life.unwant()
+
+    def read_output(self) -> None:
+        """Tell what user code has printed up to now; it is told in any case, a moment later."""
+        if hasattr(self, "supervisor"):
+            self.supervisor.read_output()
 
     def clock_mark(self) -> tuple[int, bool]:
         """How many milliseconds the clock is ahead of the machine's, and whether it was told to stand still."""
@@ -265,36 +295,34 @@ class Emulator:
         )
         self._ending.push_async_callback(self.time.stop_advance)
         self._learn(program)
+        self._life = Life(self._on_event, self._class_name)
+        if self._verbose:
+            self._life.want()
         self.supervisor = Supervisor(
             program,
-            spawn=self._spawn,
+            spawn=self._spawner.spawn,
             open_link=self._open_link,
             routes=self.router,
             refresh=self._refresh,
             clock=self._clock,
             on_event=self._on_event,
-            python=self._python,
+            python=self._spawner.python,
             watch=self._watch,
             unwatched=[self._layout.state, self._state, self._state.parent / "run"],
         )
         self._ending.push_async_callback(self.supervisor.stop)
-
-    def _spawn(self) -> HostProcess:
-        return HostProcess.spawn(self._python, next(self._host_numbers), lock_fd=self._lock_fd, folder=self.config.root)
-
-    def _kill_spawned(self) -> None:
-        """Hosts that nobody has taken over yet."""
-        for process in self._spawned:
-            process.kill_and_reap()
-        self._spawned.clear()
+        if self._debug_port is not None:
+            self._debug_ports = DebugPorts(self._debug_port, self.config.dev.hosts, self.supervisor.host)
 
     def _open_link(
         self, channel: socket.socket, number: int, shard: int, on_ended: Callable[[BaseException | None], None]
     ) -> HostLink:
         link = HostLink(channel, number, shard, on_event=self._on_event, on_ended=on_ended)
         self.time.listen(link)
+        self._life.listen(link)
         self._relay.serve(link)
         self._index.listen(link)
+        self._timeline.listen(link)
         link.on(Log, self._log)
         if self._links is not None:
             self._links.append(link)
@@ -315,8 +343,12 @@ class Emulator:
         from durable.gateway.access import Access
         from durable.gateway.admin import Admin
         from durable.gateway.admin_alarms import AlarmTools
+        from durable.gateway.admin_presence import PresenceTools
+        from durable.gateway.admin_timeline import TimelineTools
         from durable.gateway.http import HttpFront
+        from durable.gateway.object_finder import ObjectFinder
         from durable.gateway.server import GatewayServer
+        from durable.gateway.tail import Tails
         from durable.gateway.websockets import ClientSockets
 
         dev = self.config.dev
@@ -326,6 +358,10 @@ class Emulator:
         links, self._links = self._links or [], None
         for link in links:
             self._sockets.listen(link)
+        self._tails = Tails(
+            ObjectFinder(self._index, self._namespaces), self._life, listen=self._on_event.listen, clock=self.clock_mark
+        )
+        self.presence = PresenceTools(self.router, self._index, self._namespaces)
         admin = Admin(
             self.token,
             self.router,
@@ -334,7 +370,12 @@ class Emulator:
             status=self.status,
             migrate=self.migrate,
             reload=self._reload_or_raise,
-            more=AlarmTools(self._alarms, self.time, self._clock, self._index, self._namespaces).routes(),
+            more={
+                **AlarmTools(self._alarms, self.time, self._clock, self._index, self._namespaces).routes(),
+                **self.presence.routes(),
+                **TimelineTools(self._timeline, self.router, self._clock, self._index, self._namespaces).routes(),
+                **self._tails.routes(),
+            },
         )
         front = HttpFront(
             self.router,
@@ -344,6 +385,7 @@ class Emulator:
             fire_cron=self._crons.fire,
             on_event=self._on_event,
             class_names=self._class_names,
+            redact=self._redaction.report,
             clock=self._clock,
         )
         self._server = GatewayServer(
@@ -358,6 +400,7 @@ class Emulator:
         await self._alarms.stop()
         await self._crons.stop()
         await self.supervisor.stop()
+        self._tails.end()
         self.router.refuse(_STOPPING)
         self.router.release()
         self._sockets.close_all()
@@ -412,6 +455,7 @@ class Emulator:
 
     def _learn(self, program: Program) -> None:
         self._program = program
+        self._redaction.learn({**program.config.vars, **program.config.secrets}, program.config.secrets)
         self._class_names.update({namespace.key: namespace.class_name for namespace in program.namespaces})
         self._crons.set_expressions(program.config.crons)
         self._alarms.set_namespaces([namespace.key for namespace in program.namespaces])
@@ -422,7 +466,3 @@ class Emulator:
 
 def _read_again(config: Config, overrides: Mapping[str, object]) -> Config:
     return configuration.load(config.path, environment=config.environment, overrides=overrides)
-
-
-def _nobody_listens(_event: Event) -> None:
-    return

@@ -20,6 +20,7 @@ DurableError
 │   └── StorageCorruptError    a file that is not what its object wrote; names the file
 ├── DataCloneError (also TypeError)   a value that cannot be stored or sent
 ├── PortabilityError (also TypeError)   what only the platform would refuse, where the settings ask for its rules
+├── DebuggerUnavailableError   user code stops in a debugger, and no terminal is there for it
 ├── WireError                  the other process broke the protocol: a bug of ours
 ├── SocketRefusedError         a test's WebSocket was answered with a status instead of a handshake
 └── SocketClosedError          a test's WebSocket was closed by the server
@@ -114,6 +115,8 @@ class HostGoneError(ActorError):
     """The process that ran the actor ended before it answered; whether the event was applied is not known."""
 
     retryable = True
+    begun: bool = True
+    """False where it is known that the event had not begun."""
 
 
 class ReloadingError(ActorError):
@@ -173,6 +176,19 @@ class PortabilityError(DurableError, TypeError):
     def __init__(self, message: str, *, kind: str = "") -> None:
         super().__init__(message)
         self.kind = kind
+
+
+class DebuggerUnavailableError(DurableError):
+    """User code stops in a debugger, and nobody could type anything."""
+
+    def __init__(self, file: str, line: int) -> None:
+        super().__init__(
+            f"{file}:{line} stops in the debugger, and there is no terminal to hand to it. Run durable dev in a "
+            "terminal (not with --log-format json), or with --debug and attach an editor; PYTHONBREAKPOINT=0 passes "
+            "over breakpoint()"
+        )
+        self.file = file
+        self.line = line
 
 
 class WireError(DurableError):

@@ -81,6 +81,26 @@ FAILURES_TOLD_MAX: Final = 256
 """Distinct failures of constructors whose stacks were shown and are only counted from then on (ours)."""
 FAILURES_TOLD_SECONDS: Final = 1.0
 """Between two lines that count a failure that goes on; doubles to a minute, and a minute's silence ends it (ours)."""
+REPORT_FRAMES_MAX: Final = 60
+"""Frames that one report keeps, the innermost; a recursion error has a thousand that say the same (ours)."""
+REPORT_ERRORS_MAX: Final = 8
+"""Causes, contexts and members of groups that one report tells of (ours)."""
+REPORT_LINE_CHARACTERS_MAX: Final = 300
+"""One line of source in a report; generated files have lines of megabytes (ours)."""
+REPORT_SQL_CHARACTERS_MAX: Final = 800
+"""The statement in a report, around the place that SQLite stumbled over (ours)."""
+REPORT_ARGUMENT_CHARACTERS_MAX: Final = 40
+"""One string or number among the arguments of a failed call (ours)."""
+REPORT_ARGUMENTS_CHARACTERS_MAX: Final = 200
+"""All arguments of a failed call together (ours)."""
+REPORTS_REMEMBERED: Final = 1024
+"""Failures that were told; one that turns up again meanwhile, as a task's that two await, is not told twice (ours)."""
+REPORTS_REMEMBERED_SECONDS: Final = 10.0
+"""After this time a failure that is met again is told again (ours)."""
+SECRET_CHARACTERS_MIN: Final = 4
+"""A shorter value is not looked for in reports: it would be found by chance, and protects nothing (ours)."""
+SECRETS_HIDDEN_MAX: Final = 20_000
+"""Ways to write secrets that reports are searched for, some ten for each secret (ours)."""
 
 # --- the wire -------------------------------------------------------------------------------------------------
 FRAME_BYTES_MAX: Final = 64 * MIB
@@ -191,6 +211,67 @@ what dies young does so by reference count (ours)."""
 SWEEP_SLICE_SECONDS: Final = 0.003
 """How long the sweep closes files before events have their turn; one takes about 0.2 ms (ours)."""
 
+PINNED_OBJECTS_NAMED_MAX: Final = 100
+"""Objects that are named as those that could not be evicted with all others; the rest is counted (ours)."""
+
+# --- the timeline ---------------------------------------------------------------------------------------------
+TIMELINE_ENTRIES_MAX: Final = 250
+"""What one process remembers of one object: its last events, SQL statements and so on; the oldest go (ours)."""
+TIMELINE_OBJECTS_MAX: Final = 200
+"""Objects of which one process remembers that; the one that was quiet for longest goes. All of it together takes
+8 MiB when it is full, 20 MiB when no two texts are the same (ours)."""
+TIMELINE_LEFT_ENTRIES_MAX: Final = 1000
+"""Entries that a host leaves to the gateway when it is replaced, the newest of all its objects, and that the gateway
+keeps of former hosts together; to hand them over takes a millisecond of a reload (ours)."""
+TIMELINE_TEXT_CHARACTERS_MAX: Final = 200
+"""Characters of SQL, of a path or of an error's message that are remembered (ours)."""
+TIMELINE_ANSWER_ENTRIES_MAX: Final = 10_000
+"""Entries in one answer of `/__durable/events` (ours)."""
+TIMELINE_ANSWER_SECONDS: Final = 1.0
+"""How long such an answer waits for a host, which may be stuck just when somebody wants to know why (ours)."""
+
+# --- the log --------------------------------------------------------------------------------------------------
+OUTPUT_LINE_BYTES_MAX: Final = 64 * KIB
+"""One line that user code prints; the rest of a longer one is counted (ours)."""
+OUTPUT_LABEL_BYTES_MAX: Final = 2 * KIB
+"""Class, id and name of the object that a line is from: half of what a pipe takes in one piece (ours)."""
+OUTPUT_LINES_BEGUN_MAX: Final = 1000
+"""Lines of one pipe that have begun and not ended; when there are more, all are shown as they are (ours)."""
+OUTPUT_QUIET_SECONDS: Final = 0.2
+"""A line that has begun is shown when nothing came for this long; a human does not feel it (ours)."""
+OUTPUT_BEGUN_SECONDS_MAX: Final = 1.0
+"""A line that goes on and on, such as a progress bar, is shown this often (ours)."""
+OUTPUT_READ_BYTES: Final = 16 * KIB
+"""Bytes read of a host's output at a time: some two hundred lines, so that everything else has its turn (ours)."""
+OUTPUT_FLOOD_READ_BYTES: Final = 64 * KIB
+"""The same while a host prints more than is shown: all that its pipe holds (ours)."""
+OUTPUT_FLOOD_READ_SECONDS: Final = 0.004
+"""Pause between such reads: a wake-up for every line would cost the gateway ten times as much (ours)."""
+OUTPUT_LAST_LINES: Final = 20
+"""Lines shown at the end of what is left out: the last one before a crash says most (ours)."""
+OUTPUT_BURST_LINES: Final = 10_000
+"""Lines that one host may print at once; then `OUTPUT_LINES_PER_SECOND` are shown, and the rest counted (ours)."""
+OUTPUT_LINES_PER_SECOND: Final = 1000
+"""Far beyond reading, and 2 % of a busy gateway (ours)."""
+OUTPUT_BURST_BYTES: Final = 4 * MIB
+"""The same bound in bytes (ours)."""
+OUTPUT_BYTES_PER_SECOND: Final = 1 * MIB
+"""The same bound in bytes (ours)."""
+OUTPUT_LEFT_OUT_SECONDS: Final = 1.0
+"""Pause between two lines that count what was left out (ours)."""
+OUTPUT_LEFT_OUT_OBJECTS_MAX: Final = 5
+"""Objects that are named by such lines, those with the most lines; the others are counted together (ours)."""
+OUTPUT_LABELS_MAX: Final = 1000
+"""Objects whose labels are remembered on either side of the pipe (ours)."""
+TAILS_MAX: Final = 16
+"""`durable tail`s of one emulator at a time (ours)."""
+TAIL_TICK_SECONDS: Final = 0.05
+"""Events wait this long to be sent to a tail together (ours)."""
+TAIL_EVENTS_PER_TICK_MAX: Final = 100
+"""Events sent to a tail in that time, what user code prints not among them; the rest is counted (ours)."""
+TAIL_WAITING_BYTES_MAX: Final = 8 * MIB
+"""What waits for a tail that does not read; beyond it events are counted (ours)."""
+
 # --- HTTP -----------------------------------------------------------------------------------------------------
 HTTP_URL_BYTES_MAX: Final = 16 * KIB
 """The URL of a request (platform)."""
@@ -224,6 +305,8 @@ HOLD_SECONDS_MAX: Final = 30.0
 # --- reload ---------------------------------------------------------------------------------------------------
 DRAIN_SECONDS: Final = 3.0
 """Deadline for running events of the old generation; `[dev] drain_seconds` (ours)."""
+BOOT_SECONDS_MAX: Final = 10.0
+"""How long a host may take to say hello before the time for importing the program begins to count (ours)."""
 DRAIN_GRACE_SECONDS: Final = 1.0
 """What a host may take beyond its drain deadline to commit and close before it is killed (ours)."""
 EXIT_GRACE_SECONDS: Final = 2.0
@@ -234,12 +317,27 @@ RELOAD_SETTLE_SECONDS: Final = 0.25
 """Quiet that a later save waits for (ours)."""
 RELOAD_WAIT_SECONDS_MAX: Final = 1.0
 """Longest wait for that quiet (ours)."""
+DEBUGGER_STOPS_MAX: Final = 100
+"""Threads of one host that may stand at a prompt of pdb, or wait for it, at a time (ours)."""
+DEBUG_CLIENTS_MAX: Final = 16
+"""Connections of editors to the ports of `durable dev --debug` at a time (ours)."""
+DEBUG_MESSAGE_BYTES_MAX: Final = 64 * MIB
+"""One message between an editor and debugpy (ours)."""
+DEBUG_WAIT_SECONDS_MAX: Final = 60.0
+"""How long an editor that connects waits for a host with debugpy in it (ours)."""
 STALE_LOADS_MAX: Final = 3
 """Loads of one reload when the files keep changing underneath; then the last one counts (ours)."""
 STANDBY_DELAY_SECONDS: Final = 0.3
 """Pause before the first standby is prepared, so that it does not compete with the first requests (ours)."""
 STANDBY_AGAIN_SECONDS: Final = 0.05
 """The same after a standby was used: the next save can follow soon (ours)."""
+OWN_WRITES_MIN: Final = 5
+"""Loads in a row during which a file changes until it counts as written by the program, not as saved (ours)."""
+OWN_WRITES_SECONDS: Final = 0.2
+"""How long after a load a change is put down to it (ours)."""
+SOURCES_KEPT_BYTES_MAX: Final = 8 * MIB
+"""Source files of the serving program that are kept, for a host that dies while the disk holds a bad save: 200 000
+lines. Of a larger program none are, and its replacements run what is on the disk (ours)."""
 WATCHED_FOLDERS_MAX: Final = 8192
 """Folders of a project that are watched: one inotify watch each, of 8192 by default at least (ours)."""
 RESTART_SECONDS_FIRST: Final = 0.1
@@ -248,6 +346,40 @@ RESTART_SECONDS_MAX: Final = 5.0
 """The delay between restarts stops doubling here (ours)."""
 RESTART_FORGIVEN_SECONDS: Final = 10.0
 """A host that lived this long starts the count of restarts anew (ours)."""
+
+# --- faults of user code --------------------------------------------------------------------------------------
+PING_SECONDS: Final = 0.5
+"""How often a host that serves is asked whether its loop runs; it has one question open at a time (ours)."""
+WATCHDOG_LOOK_SECONDS: Final = 0.25
+"""How often the watchdog looks for answers. A longer pause of its own, as in a laptop's sleep, counts as one (ours)."""
+PASS_ON_SECONDS: Final = 0.5
+"""Silence of a host after which others get the requests that it has not begun, where there are others (ours)."""
+HALT_SECONDS_MAX: Final = 0.25
+"""How long a silent host is waited for to stand still, so that requests can be taken back from it (ours)."""
+WATCHDOG_WARNING_SECONDS: Final = 1.0
+"""Silence of a host after which the developer is shown the line that it is at (ours)."""
+STACK_WAIT_SECONDS: Final = 0.5
+"""How long a host's stack is waited for; it is there within a millisecond unless the machine is very busy (ours)."""
+HOST_REPORT_BYTES_MAX: Final = 64 * KIB
+"""Of a host's stacks that are read at a time: what a pipe holds; a stack of 100 frames has some 10 KiB (ours)."""
+RUNNING_NAMED_MAX: Final = 5
+"""Requests of a host that hangs which are named when it cannot say which object it is (ours)."""
+BLOCKED_MILLISECONDS: Final = 100.0
+"""A step of user code that takes this long is named, once for each place (ours)."""
+BLOCKED_PLACES_TOLD_MAX: Final = 256
+"""Places that one host names; a program with more of them needs no more hints (ours)."""
+LOOP_LOOK_SECONDS: Final = 0.075
+"""How often a host's loop is looked at: a step that is worth naming is seen once at least (ours)."""
+LOOP_LOOK_AGAIN_SECONDS: Final = 0.02
+"""How soon after it was found at work it is looked at again, to see whether that is still the same step (ours)."""
+RESENDS_MAX: Final = 3
+"""How many hosts may die before one begins with a request; then it is answered 503 (ours)."""
+MEMORY_EXIT_CODE: Final = 78
+"""A host exits with this code when it stays over its limit; sysexits.h calls it a matter of configuration (ours)."""
+MEMORY_SPARE_BYTES: Final = 32 * MIB
+"""What a host may take beyond its memory limit while it reports that the limit was met (ours)."""
+MEMORY_AGAIN_SECONDS: Final = 0.5
+"""How soon the limit is as before; a host that still holds more is replaced (ours)."""
 
 # --- configuration --------------------------------------------------------------------------------------------
 CONFIG_BYTES_MAX: Final = 256 * KIB

@@ -162,7 +162,7 @@ def keyboard(project: Path) -> Iterator[Keyboard]:
 
 
 def test_keys_run_the_next_alarm_and_stop_time(keyboard: Keyboard, project: Path) -> None:
-    keyboard.wait_seen("[a] next alarm")
+    keyboard.wait_seen("[q] quit")
     keyboard.press("a")
     keyboard.wait_seen("no alarm is set")
     result = typed(project, "sql", "Trial", "ada", "SELECT 1")  # it runs, and has no such object yet

@@ -120,10 +120,13 @@ error: durable.toml:2:8: mian.py does not exist. Did you mean "main.py"?
     main = "mian.py"
            ^"""
 MISTYPED_CLASS = """\
-error: durable.toml:7:14: main.py defines no class Rooom, which env.ROOMS is bound to. Did you mean "Room"?
+error: durable.toml:7:14: main.py defines no class Rooom, which env.ROOMS is bound to. Did you mean "Room"? \
+If Rooom has objects and is now called Room, bind env.ROOMS to Room and add:
     class_name = "Rooom"
                  ^
-  fix: class_name = "Room"
+  fix: [[migrations]]
+       tag = "v2"
+       renamed_classes = [{from = "Rooom", to = "Room"}]
   nothing serves"""
 
 
@@ -387,14 +390,12 @@ def test_an_exception_in_the_program_is_told_with_the_users_own_line_wherever_it
         start = run.err.index(heading, since)
         assert heading.startswith(f"error in {place}"), heading
         assert heading.endswith(f", GET {path}")
-        assert run.err[start + 1 : start + 4] == [
-            f"  {exception}",
-            f"  main.py:{line} in {function}",
-            f"      {source}",
-        ]
+        assert run.err[start + 1 : start + 3] == [f"  {exception}", f"  main.py:{line} in {function}"]
+        [marked] = [told for told in run.err[start : start + 8] if told.startswith(f"    > {line} │ ")]
+        assert marked.endswith(source)
 
-        # The client: a traceback for a terminal, a page for a browser, a document for a program.
-        assert f'main.py", line {line}, in {function}' in text
+        # The client: the same text for a terminal, a page for a browser, a document for a program.
+        assert f"main.py:{line} in {function}\n" in text
         _, page = run.get(path, Accept="text/html,application/xhtml+xml")
         assert page.startswith("<!doctype html>")
         assert f'main.py</span>:<span class="line">{line}</span>' in page
@@ -425,19 +426,21 @@ def all_told(run: Dev, path: str) -> bool:
     [
         pytest.param(
             "def read_plan():\n    raise RuntimeError('no plan')\n\n\nread_plan()\n",
-            "error in import\n  RuntimeError: no plan\n  main.py:2 in read_plan\n      raise RuntimeError('no plan')\n"
-            "  main.py:5 in <module>\n      read_plan()\n",
+            "error while loading the program\n  RuntimeError: no plan\n  main.py:2 in read_plan\n"
+            "      1 │ def read_plan():\n    > 2 │     raise RuntimeError('no plan')\n"
+            "  main.py:5 in <module>\n    > 5 │ read_plan()\n",
             id="an exception",
         ),
         pytest.param(
             "import nothing_of_that_name\n",
-            "error in import\n  ModuleNotFoundError: No module named 'nothing_of_that_name'\n  main.py:1 in <module>\n"
-            "      import nothing_of_that_name\n",
+            "error while loading the program\n  ModuleNotFoundError: No module named 'nothing_of_that_name'\n"
+            "  main.py:1 in <module>\n    > 1 │ import nothing_of_that_name\n",
             id="a module that is not installed",
         ),
         pytest.param(
             "class Room:\n    def broken(self:\n        pass\n",
-            "error in import\n  SyntaxError: '(' was never closed\n  main.py:2\n      def broken(self:\n",
+            "error while loading the program\n  SyntaxError: '(' was never closed\n  main.py:2\n"
+            "      1 │ class Room:\n    > 2 │     def broken(self:\n        │               ^\n",
             id="a syntax error",
         ),
     ],

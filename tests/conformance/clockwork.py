@@ -25,8 +25,8 @@ from durable.sdk.ids import id_from_name
 from durable.storage.layout import StateLayout
 from durable.storage.sync_pool import Disk
 from durable.wire import messages as wire
-from durable.wire.channel import channel_pair
 from durable.wire.messages import ActorKey
+from durable.wire.socket_pair import channel_pair
 from tests.conformance.stage import Part, Stage, Thing, program
 from tests.integration.conftest import KEY
 

@@ -263,7 +263,7 @@ def database_size(thing: Thing) -> None:
     assert empty >= 4096
     assert full - empty > 100_000
     assert full % 4096 == 0
-    assert sql.databaseSize == empty  # type: ignore[attr-defined]
+    assert sql.databaseSize == empty
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------

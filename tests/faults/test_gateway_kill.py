@@ -25,10 +25,12 @@ import asyncio, sys
 from pathlib import Path
 from durable import config
 from durable.emulator import Emulator
+from durable.supervisor.spawner import HostSpawner
 
 async def main():
     root = Path(sys.argv[1])
-    async with Emulator(config.load(root / "durable.toml"), state=root / ".durable" / "state"):
+    spawner = HostSpawner(root / ".durable" / "state", root)
+    async with Emulator(config.load(root / "durable.toml"), spawner):
         print("serving", flush=True)
         await asyncio.Event().wait()
 

@@ -16,6 +16,7 @@ from durable import config
 from durable.emulator import Emulator
 from durable.gateway.accepted_sockets import OnReload
 from durable.gateway.events import Event
+from durable.supervisor.spawner import HostSpawner
 from tests.settings import settings
 
 WAIT_SECONDS = 20.0
@@ -90,8 +91,7 @@ class Running:
         loaded = config.load(self.root / "durable.toml")
         return Emulator(
             loaded,
-            state=self.root / ".durable" / "state",
-            python=self._python,
+            HostSpawner(self.root / ".durable" / "state", self.root, python=self._python),
             on_event=self._tell,
             watch=self._watch,
             on_reload=self._on_reload,

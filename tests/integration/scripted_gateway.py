@@ -14,8 +14,9 @@ from durable.gateway.relay import Relay
 from durable.gateway.router import Router
 from durable.gateway.server import GatewayServer
 from durable.limits import BODY_CHUNK_BYTES, BODY_WINDOW_BYTES
-from durable.wire.channel import Channel, channel_pair
+from durable.wire.channel import Channel
 from durable.wire.messages import BodyChunk, BodyCredit, BodyEnd, Cancel, FromGateway, HttpReply, HttpRequest
+from durable.wire.socket_pair import channel_pair
 
 
 class EchoHost:

@@ -40,3 +40,11 @@ def test_upserts_on_200_objects_are_printed_beside_what_the_disk_can_do(tmp_path
     assert [measure["name"] for measure in found["measures"]] == names
     assert found["measures"][0]["series"]["durable"]["errors"] == 0
     assert all(measure["series"]["disk"]["median"] > 0 for measure in found["measures"][1:])
+
+
+def test_saves_on_the_chat_template_are_timed_and_no_socket_is_dropped(tmp_path: Path) -> None:
+    done, found = run(tmp_path / "found.json", "reload", "--saves", "2", "--no-packages")
+
+    assert "from rename() to the first byte by the new code" in done.stdout
+    assert [measure["name"] for measure in found["measures"]] == ["reload", "reload-burst", "memory-idle"]
+    assert [len(measure["series"]["durable"]["rounds"]) for measure in found["measures"]] == [2, 1, 1]

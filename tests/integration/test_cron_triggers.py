@@ -99,7 +99,7 @@ def test_a_failure_is_shown_with_file_and_line(app: App, capfd: pytest.CaptureFi
     assert (reply.status, reply.text) == (500, "exception")
     told = capfd.readouterr().err
     line = 1 + PROGRAM.splitlines().index('            raise ValueError("not today")')
-    assert f'main.py", line {line}, in scheduled' in told
+    assert f"main.py:{line} in scheduled" in told
     assert "ValueError: not today" in told
 
 

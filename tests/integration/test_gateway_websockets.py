@@ -47,7 +47,7 @@ async def test_messages_reach_the_host_in_order_with_growing_numbers(bench: Benc
 
     assert bench.host.heard[0] == SocketMessage(last.event - 1, 1, "hello", None)
     assert last == SocketMessage(last.event, 1, None, b"\x00\x01")
-    assert bench.events == [SocketOpened("Room", "general")]
+    assert bench.events == [SocketOpened("Room", "general", ROOM.id)]
 
 
 async def test_what_the_actor_said_before_the_client_was_connected_comes_first(bench: Bench):
@@ -174,7 +174,7 @@ async def test_a_socket_accepted_after_its_reply_begins_then(bench: Bench):
     bench.host.say(SocketAccepted(1, ROOM, [], True))
 
     assert (await bench.next(SocketMessage)).text == "waiting"
-    assert bench.events == [SocketOpened("Room", "general")]
+    assert bench.events == [SocketOpened("Room", "general", ROOM.id)]
 
 
 async def test_a_socket_that_is_never_accepted_is_closed_at_the_bound(bench: Bench):

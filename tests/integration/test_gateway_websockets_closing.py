@@ -10,7 +10,7 @@ from websockets.exceptions import ConnectionClosed
 
 from durable.gateway.events import SocketGone
 from durable.wire.messages import SocketClose, SocketClosed, SocketFailed, SocketMessage, SocketSend
-from tests.integration.scripted_host import VANISHED, Bench, masked, running_bench, until_closed
+from tests.integration.scripted_host import ROOM, VANISHED, Bench, masked, running_bench, until_closed
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ async def test_a_close_frame_becomes_an_event_and_is_answered_by_the_host_only(b
     await closing
 
     assert (client.close_code, client.close_reason) == (4002, "bye")
-    assert bench.events[-1] == SocketGone("Room", "general", 4001)
+    assert bench.events[-1] == SocketGone("Room", "general", 4001, ROOM.id)
 
 
 async def test_a_close_frame_without_a_code_is_1005_and_may_be_answered_without_one(bench: Bench):

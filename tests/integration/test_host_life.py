@@ -9,6 +9,7 @@ from durable import values
 from durable.clock import ManualClock
 from durable.wire import messages as wire
 from durable.wire.messages import ActorKey
+from tests.integration.conftest import KEY
 
 PROGRAM = """
 import asyncio
@@ -157,6 +158,27 @@ async def test_an_evict_message_says_whether_there_was_something_to_evict(gatewa
     answers = [await gateway.ask(lambda number: wire.Evict(number, gateway.key())) for _ in range(2)]
     found = [values.decode(answer.payload) for answer in answers]
     assert [(answer["evicted"], answer["state"]) for answer in found] == [(True, "inactive"), (False, "inactive")]
+
+
+async def test_all_are_evicted_when_their_commits_are_through_but_the_pinned(gateway: Any) -> None:
+    await start(gateway)
+    for name in "abc":
+        await gateway.call("note", "x", name=name)
+    gateway.host.registry.live(gateway.key("c").id).hold()
+    asked = asyncio.ensure_future(gateway.ask(lambda number: wire.EvictAll(number, None, KEY)))
+    await gateway.step_until(lambda: len(gateway.host.registry.actors) == 1)
+    assert not asked.done()
+    gateway.host.registry.live(gateway.key("c").id).release()
+    answer = values.decode((await asked).payload)
+    assert (answer["evicted"], answer["pinned"], answer["pinned_count"]) == (3, [], 0)
+
+
+async def test_those_of_another_class_are_not_evicted(gateway: Any) -> None:
+    await start(gateway)
+    await gateway.call("note", "x")
+    answer = await gateway.ask(lambda number: wire.EvictAll(number, None, "Other-0123456789ab"))
+    assert values.decode(answer.payload) == {"evicted": 0, "pinned": [], "pinned_count": 0}
+    assert len(gateway.host.registry.actors) == 1
 
 
 # --- drain --------------------------------------------------------------------------------------------------------

@@ -16,8 +16,8 @@ from durable.host.transport import Transport
 from durable.sdk.ids import id_from_name
 from durable.storage.layout import StateLayout
 from durable.wire import messages as wire
-from durable.wire.channel import channel_pair
 from durable.wire.messages import ActorKey
+from durable.wire.socket_pair import channel_pair
 from tests.conformance.held_disk import HeldDisk
 
 KEY = "Thing-0123456789ab"

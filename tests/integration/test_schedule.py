@@ -97,7 +97,7 @@ def test_a_failing_entry_is_retried_alone_until_it_is_dropped(app: App, capfd: p
     told = capfd.readouterr().err
     assert told.count("ValueError: never") == 7
     line = 1 + PROGRAM.splitlines().index('        raise ValueError("never")')
-    assert f'main.py", line {line}, in fail' in told
+    assert f"main.py:{line} in fail" in told
     assert "run 7 of 7; it was dropped" in told
 
 

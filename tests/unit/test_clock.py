@@ -15,6 +15,7 @@ class Machine:
         self.seconds = 50.0
         monkeypatch.setattr(time, "time_ns", lambda: self.wall_ms * 1_000_000)
         monkeypatch.setattr(time, "monotonic", lambda: self.seconds)
+        monkeypatch.setattr(SystemClock, "monotonic", staticmethod(lambda: self.seconds))
 
     def go_on(self, seconds: float) -> None:
         self.wall_ms += round(seconds * 1000)

@@ -7,11 +7,14 @@ import gc
 import signal
 from collections.abc import Generator, Sequence
 from enum import StrEnum
-from typing import Annotated, NoReturn
+from typing import Annotated, Final, NoReturn
 
 import typer
 
 from durable_cli.options import ConfigOption, EnvironmentOption, PersistOption
+
+DEBUG_PORT: Final = 5678
+"""Where editors look for debugpy when nobody says anything else (code.visualstudio.com/docs/python/debugging)."""
 
 
 class LogFormat(StrEnum):
@@ -58,6 +61,13 @@ def dev(
             "--keep-accepted", help="A reload keeps accept()ed WebSockets, too, and has the new code accept them again."
         ),
     ] = False,
+    debug: Annotated[
+        int | None,
+        typer.Option(
+            "--debug", metavar="[PORT]", min=0, max=65535, show_default=False,
+            help="Let an editor attach with debugpy. PORT: 5678; further hosts take the next ones.",
+        ),
+    ] = None,
     log_format: Annotated[
         LogFormat,
         typer.Option(
@@ -72,8 +82,12 @@ def dev(
             help="Python that runs your code. Default: .venv beside the configuration, then durable's own.",
         ),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No lines for requests and alarms.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also sockets, and whole tracebacks.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No lines for requests and alarms; errors stay.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Also sockets, objects that wake and leave, whole tracebacks.")
+    ] = False,
 ) -> None:  # fmt: skip
     """Run the project, and reload it at every save.
 
@@ -82,8 +96,10 @@ def dev(
     """
     with _start_up():
         from durable.errors import UserInputError
+        from durable.supervisor.spawner import HostSpawner
+        from durable_cli import console
+        from durable_cli.interpreter import choose_interpreter
         from durable_cli.project import TypedSettings, load_project
-        from durable_cli.serving import Options, serve
 
         if quiet and verbose:
             raise UserInputError("--quiet and --verbose exclude each other", fix="leave one of them out")
@@ -96,15 +112,38 @@ def dev(
             variables=parse_variables(var or ()),
             settings=TypedSettings(ip, port, hosts),
         )
-        options = Options(
-            reload=not no_reload,
-            sockets_on_reload="drop" if drop_sockets else "rebind" if keep_accepted else "keep",
-            python=python,
-            json=log_format is LogFormat.json,
-            quiet=quiet,
-            verbose=verbose,
-        )
-        serve(project, options)
+        interpreter = choose_interpreter(python, project.config.root)
+        if debug is not None:
+            from durable_cli.interpreter import check_debugpy
+
+            check_debugpy(interpreter)
+        terminal = log_format is LogFormat.pretty and console.interactive()
+        with HostSpawner(
+            project.state, project.config.root, python=interpreter.path, terminal=terminal, debug=debug is not None
+        ) as spawner:
+            spawner.begin(project.config.dev.hosts)
+            # From here on hosts boot in the time that our own imports take.
+            from durable_cli.serving import Options, serve
+
+            options = Options(
+                reload=not no_reload,
+                sockets_on_reload="drop" if drop_sockets else "rebind" if keep_accepted else "keep",
+                json=log_format is LogFormat.json,
+                debug_port=debug,
+                quiet=quiet,
+                verbose=verbose,
+            )
+            serve(project, interpreter, spawner, options)
+
+
+def with_debug_port(words: Sequence[str]) -> list[str]:
+    """The command line with the port that `--debug` has when none is typed: typer knows no optional value."""
+    spelt: list[str] = []
+    for index, word in enumerate(words):
+        spelt.append(word)
+        if word == "--debug" and words[0] == "dev" and not "".join(words[index + 1 : index + 2]).isdecimal():
+            spelt.append(str(DEBUG_PORT))
+    return spelt
 
 
 @contextlib.contextmanager

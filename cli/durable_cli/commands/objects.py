@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 NameArgument = Annotated[str | None, typer.Argument(metavar="NAME", show_default=False, help="The object's name.")]
 ClassArgument = Annotated[str, typer.Argument(metavar="CLASS", help="A class name or a binding name.")]
+AnyClassArgument = Annotated[
+    str | None, typer.Argument(metavar="CLASS", show_default=False, help="A class name or a binding name.")
+]
 IdentityOption = Annotated[
     str | None,
     typer.Option("--id", metavar="HEX", show_default=False, help="The object's 64 hex digits, instead of NAME."),
@@ -53,27 +56,76 @@ def show(
 
 
 @app.command()
-def evict(
-    class_word: ClassArgument,
+def events(
+    class_word: AnyClassArgument = None,
     name: NameArgument = None,
     identity: IdentityOption = None,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=10_000, help="How many of the last.")] = 200,
     json: JsonOption = False,
     config: ConfigOption = None,
     env: EnvironmentOption = None,
     persist_to: PersistOption = None,
 ) -> None:
-    """Have an object leave memory now, as it does after idle_seconds without events.
+    """Show what happened to an object lately: requests, calls, SQL, sockets, alarms, and how long each took.
+
+    For a running emulator, which keeps that in memory. Without NAME: the objects of CLASS, or all. Wakes nobody.
+    """
+    import json as encoder
+
+    from durable_cli import console
+    from durable_cli.objects import Target
+    from durable_cli.project import open_project
+    from durable_cli.showing import recent_events
+    from durable_cli.timeline_text import timeline_text
+
+    target = None
+    if name is not None or identity is not None:
+        target = target_of(class_word or "", name, identity, "durable objects events CLASS NAME")
+    elif class_word is not None:
+        target = Target(class_word)
+    answer = recent_events(open_project(config, env, persist_to), target, limit)
+    is_one = name is not None or identity is not None
+    console.put_data(encoder.dumps(answer) if json else timeline_text(answer, console.stdout_ink(), of_one=is_one))
+
+
+@app.command()
+def evict(
+    class_word: AnyClassArgument = None,
+    name: NameArgument = None,
+    identity: IdentityOption = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every object, or every one of CLASS.")] = False,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+    env: EnvironmentOption = None,
+    persist_to: PersistOption = None,
+) -> None:
+    """Have an object, or every object, leave memory now, as it does after idle_seconds without events.
 
     For a running emulator. Nothing of your code runs for it, and hibernatable web sockets stay connected; what pins the
     object is told instead. Put -- before names that begin with a dash.
     """
     import json as encoder
 
+    from durable.errors import UserInputError
     from durable_cli import console
+    from durable_cli.eviction_text import evicted_text
     from durable_cli.project import open_project
     from durable_cli.showing import evict as let_go
+    from durable_cli.showing import evict_all
 
-    target = target_of(class_word, name, identity, "durable objects evict CLASS NAME")
+    usage = "durable objects evict CLASS NAME, or durable objects evict --all"
+    if everything:
+        if name is not None or identity is not None:
+            raise UserInputError("either one object is evicted, or all of them are", fix=usage)
+        answer = evict_all(open_project(config, env, persist_to), class_word)
+        if json:
+            console.put_data(encoder.dumps(answer))
+        else:
+            console.say(evicted_text(answer))
+        return
+    if class_word is None:
+        raise UserInputError("which object? Its CLASS and its NAME are missing", fix=usage)
+    target = target_of(class_word, name, identity, usage)
     project = open_project(config, env, persist_to)
     answer = let_go(project, target)
     if json:

@@ -19,8 +19,9 @@ from durable.actor.output_gate import OutputGate
 from durable.actor.pins import Pin, Waits, is_pinned, pins_of
 from durable.actor.sockets import drop_sockets, hang_up_unanswered, leave_sockets
 from durable.actor.state import ActorState, accept_socket
+from durable.actor.timeline import record, record_event
 from durable.actor.timers import ActorTimer
-from durable.actor.turn import TurnDriver, actor_variable, section_variable
+from durable.actor.turn import TurnDriver, aborted, actor_variable, section_variable
 from durable.errors import ActorError, ActorResetError, DurableObjectAbort, OverloadedError
 from durable.limits import MAILBOX_EVENTS_MAX, RUNNING_EVENTS_MAX
 from durable.sdk.aliases import find_handler
@@ -103,6 +104,7 @@ class Actor(OutputGate):
     def construct(self) -> None:
         """Run the user's `__init__` as a turn of its own. A failure resets the actor; the next event tries again."""
         state = ActorState(self)
+        began = self.engine.clock.monotonic()
         self.in_turn = True
         try:
             if self.store.exists:
@@ -110,15 +112,14 @@ class Actor(OutputGate):
             instance: Any = self._class.__new__(self._class)
             instance.ctx, instance.env = state, self._env
             self._context.run(instance.__init__, state, self._env)
-        except DurableObjectAbort as error:
-            self.reset(aborted(error))
-            return
         except BaseException as error:
             # SystemExit and KeyboardInterrupt too: a user's constructor does not end the host.
+            record(self, "construct", began, error=error)
             with contextlib.suppress(AttributeError):
                 error.durable_object_reset = True  # type: ignore[attr-defined]
-            self.reset(error)
+            self.reset(aborted(error) if isinstance(error, DurableObjectAbort) else error)
             return
+        record(self, "construct", began)
         if self.broken is None:
             self.instance = instance
             self.end_turn()
@@ -294,7 +295,9 @@ class Actor(OutputGate):
         if not event.started:
             self._starting -= 1
         self._tasks.discard(task)
-        self._events.pop(event, None)
+        began = self._events.pop(event, None)
+        if began is not None and self.broken is None:  # whoever asked has gone away
+            record(self, event.kind, began, event.summary(), asyncio.CancelledError())
         self.last_used = self.engine.clock.monotonic()
 
     def _call_at_once(self, event: CallEvent) -> bool:
@@ -345,10 +348,12 @@ class Actor(OutputGate):
             self._settle(event, result, None)
 
     def _settle(self, event: Event, result: Any, error: BaseException | None) -> None:
-        self._events.pop(event, None)
+        began = self._events.pop(event, None)
         if event.settled:
             return
         event.settled = True
+        if began is not None:
+            record_event(self, event, began, error)
         if error is None:
             try:
                 event.succeed(self, result)
@@ -389,11 +394,6 @@ class Actor(OutputGate):
 
 async def _copied(result: Awaitable[Any]) -> Any:
     return values.copy(await result)
-
-
-def aborted(error: DurableObjectAbort) -> ActorResetError:
-    """What the callers of an actor see that ended itself."""
-    return ActorResetError(str(error) or "Application called abort() to reset Durable Object.")
 
 
 def _quoted(key: ActorKey) -> str:

@@ -14,8 +14,10 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from durable.actor.deadlock import endless_section
 from durable.actor.handlers import maybe_await
 from durable.actor.pins import SECTION
+from durable.actor.standstill import Limit
 from durable.actor.turn import TurnDriver, section_variable
 from durable.errors import ActorError, ActorResetError
 from durable.limits import CRITICAL_SECTION_DEPTH_MAX, CRITICAL_SECTION_SECONDS
@@ -60,7 +62,7 @@ def _enter(
         TurnDriver(_call(callback), actor, section), loop=loop, context=actor.new_context(section), name=SECTION
     )
     actor.adopt(task)
-    timer = loop.call_later(CRITICAL_SECTION_SECONDS, _too_long, actor)
+    timer = Limit(loop, CRITICAL_SECTION_SECONDS, _too_long, actor)
     task.add_done_callback(partial(_leave, actor, section, outcome, breaks, timer))
 
 
@@ -69,7 +71,7 @@ def _leave(
     section: CriticalSection,
     outcome: asyncio.Future[Any],
     breaks: bool,
-    timer: asyncio.TimerHandle,
+    timer: Limit,
     task: asyncio.Task[Any],
 ) -> None:
     timer.cancel()
@@ -97,6 +99,7 @@ def _too_long(actor: Actor) -> None:
         "The call was canceled and the Durable Object was reset."
     )
     error.overloaded = True
+    actor.engine.log("warning", endless_section(actor), actor.label)
     actor.reset(error)
 
 

@@ -12,6 +12,7 @@ from durable.clock import Clock
 from durable.sdk.runtime import Runtime
 from durable.storage.actor_store import ActorStore
 from durable.wire.messages import ActorKey, Message
+from durable.wire.timeline import Rings
 
 
 class Engine(Protocol):
@@ -19,6 +20,8 @@ class Engine(Protocol):
 
     loop: asyncio.AbstractEventLoop
     clock: Clock
+    timeline: Rings
+    """What is remembered of each object, by its id."""
     sockets: SocketTable
     compatibility_date: str
     portability: Portability | None

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from durable import values
-from durable.actor.failure import is_the_disks
+from durable.actor.failure import is_the_disks, with_arguments
 from durable.actor.handlers import call_relaxed, find_method, maybe_await
-from durable.actor.socket_delivery import deliver
+from durable.actor.socket_delivery import arguments_of, deliver
+from durable.actor.standstill import Limit
+from durable.actor.timeline import path_of, shortened
 from durable.errors import ActorResetError, SqlError, StorageError
 from durable.failpoints import failpoint
 from durable.limits import ALARM_HANDLER_SECONDS
@@ -30,6 +32,10 @@ class Event:
 
     __slots__ = ("settled", "started", "task")
     label = "event"
+    kind = "event"
+    """The word for it in the timeline."""
+    caller: Actor | None = None
+    """The actor of this host that asked for it."""
     can_be_turned_away = False
     """Whether somebody waits who can be told that the actor is overloaded."""
 
@@ -40,6 +46,10 @@ class Event:
 
     def begin(self, actor: Actor) -> None:
         """Called right before the event's task is created."""
+
+    def summary(self) -> str:
+        """What the timeline says of it."""
+        return self.label
 
     async def run(self, actor: Actor) -> Any:
         raise NotImplementedError
@@ -60,15 +70,27 @@ class Event:
 class CallEvent(Event):
     """An RPC call. The result is copied in the turn that returned it."""
 
-    __slots__ = ("args", "kwargs", "label", "settle")
+    __slots__ = ("args", "caller", "kwargs", "label", "settle")
+    kind = "call"
     can_be_turned_away = True
 
-    def __init__(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any], settle: Settle) -> None:
+    def __init__(
+        self,
+        method: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        settle: Settle,
+        caller: Actor | None = None,
+    ) -> None:
         super().__init__()
         self.label = method
+        self.caller = caller
         self.args = args
         self.kwargs = kwargs
         self.settle = settle
+
+    def summary(self) -> str:
+        return shortened(self.label)
 
     async def run(self, actor: Actor) -> Any:
         return values.copy(await maybe_await(find_method(actor, self.label)(*self.args, **self.kwargs)))
@@ -77,20 +99,26 @@ class CallEvent(Event):
         self.settle(actor, result, None)
 
     def fail(self, actor: Actor, error: BaseException) -> None:
+        if actor.broken is None:
+            with_arguments(error, self.args, self.kwargs)
         self.settle(actor, None, error)
 
 
 class FetchEvent(Event):
     """An HTTP request to the actor."""
 
-    __slots__ = ("request", "settle")
-    label = "fetch"
+    __slots__ = ("caller", "request", "settle")
+    label = kind = "fetch"
     can_be_turned_away = True
 
-    def __init__(self, request: Request, settle: Settle) -> None:
+    def __init__(self, request: Request, settle: Settle, caller: Actor | None = None) -> None:
         super().__init__()
         self.request = request
         self.settle = settle
+        self.caller = caller
+
+    def summary(self) -> str:
+        return path_of(self.request.method, self.request.url)
 
     async def run(self, actor: Actor) -> Any:
         handler = find_handler(actor.instance, "fetch")
@@ -105,6 +133,8 @@ class FetchEvent(Event):
         self.settle(actor, result, None)
 
     def fail(self, actor: Actor, error: BaseException) -> None:
+        if actor.broken is None:
+            with_arguments(error, (self.request,))
         self.settle(actor, None, error)
 
 
@@ -112,14 +142,17 @@ class AlarmEvent(Event):
     """A due alarm. The actor's own row decides whether it really is (`AlarmReply` names the outcomes)."""
 
     __slots__ = ("_limit", "due", "row")
-    label = "alarm"
+    label = kind = "alarm"
 
     def __init__(self, due: AlarmDue) -> None:
         super().__init__()
         self.due = due
         self.row: int | None = due.scheduled_ms
         """What the actor's row said when the run began."""
-        self._limit: asyncio.TimerHandle | None = None
+        self._limit: Limit | None = None
+
+    def summary(self) -> str:
+        return f"retry {self.due.retry_count}" if self.due.retry_count else ""
 
     async def run(self, actor: Actor) -> Any:
         due = self.due
@@ -139,7 +172,7 @@ class AlarmEvent(Event):
         actor.alarm_running = True
         # A reset, not a cancellation, which the handler could swallow; and no critical section holds it up.
         overdue = ActorResetError("Alarm exceeded its allowed execution time")
-        self._limit = actor.engine.loop.call_later(ALARM_HANDLER_SECONDS, actor.reset, overdue)
+        self._limit = Limit(actor.engine.loop, ALARM_HANDLER_SECONDS, actor.reset, overdue)
         failpoint("alarm.begun")
         await maybe_await(call_relaxed(handler, AlarmInfo(due.retry_count, row)))
         failpoint("alarm.handled")
@@ -153,6 +186,8 @@ class AlarmEvent(Event):
         self._reply(actor, result)
 
     def fail(self, actor: Actor, error: BaseException) -> None:
+        if self.due.retry_count and actor.broken is None:
+            with_arguments(error, (), {"retry_count": self.due.retry_count})
         actor.engine.log_failure(error, actor.label, actor.failed_in("alarm"))
         cause = error.__cause__ if isinstance(error, ActorResetError) else None
         if cause is not None:
@@ -186,6 +221,7 @@ class SocketEvent(Event):
     """A message, close or error of a hibernatable socket, or of one accepted in memory."""
 
     __slots__ = ("label", "message")
+    kind = "socket"
 
     def __init__(self, message: SocketMessage | SocketClosed | SocketFailed) -> None:
         super().__init__()
@@ -195,6 +231,14 @@ class SocketEvent(Event):
             SocketClosed: "web_socket_close",
             SocketFailed: "web_socket_error",
         }[type(message)]
+
+    def summary(self) -> str:
+        message = self.message
+        if isinstance(message, SocketMessage):
+            if message.text is not None:
+                return f"message of {len(message.text)} characters"
+            return f"message of {len(message.binary or b'')} bytes"
+        return f"close {message.code}" if isinstance(message, SocketClosed) else "error"
 
     def begin(self, actor: Actor) -> None:
         actor.engine.begun(self.message.event)
@@ -209,5 +253,6 @@ class SocketEvent(Event):
     def fail(self, actor: Actor, error: BaseException) -> None:
         # The handler's failure is logged; the socket stays open, as on the platform.
         if not isinstance(error, ActorResetError):
+            with_arguments(error, (), arguments_of(self.message))
             actor.engine.log_failure(error, actor.label, actor.failed_in(self.label))
         self.succeed(actor, None)

@@ -22,6 +22,7 @@ from typing import TypeVar
 from durable.actor.engine import Engine
 from durable.actor.events import Event
 from durable.actor.input_gate import InputGate
+from durable.actor.timeline import record
 from durable.errors import ActorResetError, StorageError
 from durable.failpoints import failpoint
 from durable.storage.actor_store import ActorStore
@@ -39,7 +40,8 @@ class OutputGate(ABC):
 
     __slots__ = (
         "_alarm_epoch", "_unconfirmed", "_written", "broken", "dirty", "engine", "epoch", "gate", "held", "in_turn",
-        "indexed_alarm", "key", "label", "letting_out", "outbox", "store", "transactions", "unsaid",
+        "indexed_alarm", "key", "label", "letting_out", "outbox", "ring", "storage_operations", "store", "transactions",
+        "unsaid",
     )  # fmt: skip
 
     def __init__(self, key: ActorKey, label: str, engine: Engine, store: ActorStore) -> None:
@@ -48,6 +50,10 @@ class OutputGate(ABC):
         self.engine = engine
         self.store = store
         self.gate = InputGate(engine.loop)
+        self.ring = engine.timeline.open(key.id, key)
+        """Where it writes down what happens to it."""
+        self.storage_operations = 0
+        """Of keys and of the alarm, since an event was written down."""
         self.broken: BaseException | None = None
 
         self.in_turn = False
@@ -174,6 +180,7 @@ class OutputGate(ABC):
 
     def _finish_commit(self, alarm: int | None) -> None:
         store = self.store
+        began = self.engine.clock.monotonic()
         try:
             confirmed = self._unconfirmed is None or store.write_count != self._unconfirmed
             self._unconfirmed = None
@@ -182,9 +189,11 @@ class OutputGate(ABC):
                 self._let_out()
                 return
         except StorageError as error:
+            record(self, "commit", began, error=error)
             self.reset(_reset_by(f"Durable Object was reset: {error}", error))
             return
         self.dirty = False
+        record(self, "commit", began)
         epoch = self.engine.commit(store)
         if confirmed:
             self.epoch = epoch

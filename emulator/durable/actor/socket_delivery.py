@@ -69,6 +69,15 @@ async def _call(actor: Actor, socket: WebSocket, message: SocketMessage | Socket
         await maybe_await(call_relaxed(handler, socket, *args))
 
 
+def arguments_of(message: SocketMessage | SocketClosed | SocketFailed) -> dict[str, object]:
+    """What a handler was given besides the socket, for the report of its failure."""
+    if isinstance(message, SocketMessage):
+        return {"message": message.text if message.text is not None else message.binary}
+    if isinstance(message, SocketClosed):
+        return {"code": message.code, "reason": message.reason, "was_clean": message.was_clean}
+    return {"error": message.message}
+
+
 async def _call_within(limit_ms: int, handler: Any, args: tuple[object, ...]) -> None:
     limit = asyncio.timeout(limit_ms / 1000)
     try:

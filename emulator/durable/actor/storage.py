@@ -17,6 +17,7 @@ from durable.sdk.storage import DurableObjectStorage, SyncKv
 if TYPE_CHECKING:
     from durable.actor.actor import Actor
     from durable.storage.actor_store import ActorStore
+    from durable.storage.kv import Kv
 
 T = TypeVar("T")
 
@@ -27,17 +28,21 @@ class ActorSyncKv(SyncKv):
     def __init__(self, actor: Actor) -> None:
         self._actor = actor
 
+    def _kv(self) -> Kv:
+        self._actor.storage_operations += 1
+        return self._actor.usable_store().kv
+
     def get(self, key: str, default: Any = None) -> Any:
-        return self._actor.usable_store().kv.get(key, default)
+        return self._kv().get(key, default)
 
     def put(self, key: str, value: Any = None) -> None:
-        self._actor.usable_store().kv.put(key, value)
+        self._kv().put(key, value)
 
     def delete(self, key: str) -> bool:
-        return self._actor.usable_store().kv.delete(key)
+        return self._kv().delete(key)
 
     def list(self, options: Options = None, **more: Any) -> Iterator[tuple[str, Any]]:
-        return self._actor.usable_store().kv.iterate(**listing("kv.list", options, more))
+        return self._kv().iterate(**listing("kv.list", options, more))
 
 
 class ActorStorage(ActorKeyOperations, DurableObjectStorage):
@@ -51,6 +56,7 @@ class ActorStorage(ActorKeyOperations, DurableObjectStorage):
         self._transactions: list[ActorTransaction] = []
 
     def _store(self, method: str) -> ActorStore:
+        self._actor.storage_operations += 1
         return self._actor.usable_store()
 
     def delete_all(self, options: Options = None, **more: Any) -> Awaitable[None]:

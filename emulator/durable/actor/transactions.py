@@ -38,6 +38,7 @@ class ActorTransaction(ActorKeyOperations, DurableObjectTransaction):
             )
         if self._rolled_back:
             raise StorageError(f"Cannot {method}() on rolled back transaction")
+        self._actor.storage_operations += 1
         return self._actor.usable_store()
 
     def delete_all(self, options: Options = None, **more: Any) -> NoReturn:

@@ -84,7 +84,7 @@ class TurnDriver(Coroutine[Any, Any, Any]):
     def _ended_by(self, error: BaseException) -> BaseException:
         """What the task ends with instead: asyncio would let SystemExit and KeyboardInterrupt end the whole host."""
         if isinstance(error, DurableObjectAbort):
-            self._actor.reset(ActorResetError(str(error) or "Application called abort() to reset Durable Object."))
+            self._actor.reset(aborted(error))
             return asyncio.CancelledError()
         return ActorError(f"{type(error).__name__} in a task of {self._actor.label}: {error}")
 
@@ -105,6 +105,11 @@ class TurnDriver(Coroutine[Any, Any, Any]):
         return (yield from inner)
 
     @property
+    def label(self) -> str:
+        """The actor's: `ChatRoom "general"`."""
+        return self._actor.label
+
+    @property
     def wrapped(self) -> Any:
         """What whoever asks where the task is has to look at."""
         return self._coroutine
@@ -113,6 +118,11 @@ class TurnDriver(Coroutine[Any, Any, Any]):
     def cr_frame(self) -> Any:
         """Lets `Task.get_stack` and debuggers see the user's coroutine."""
         return getattr(self._coroutine, "cr_frame", None)
+
+
+def aborted(error: DurableObjectAbort) -> ActorResetError:
+    """What the callers of an actor see that ended itself."""
+    return ActorResetError(str(error) or "Application called abort() to reset Durable Object.")
 
 
 def _is_new(coroutine: Any) -> bool:

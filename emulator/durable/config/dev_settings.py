@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import sys
 from typing import TypeVar, cast, get_args
 
 from durable import limits
@@ -19,6 +20,8 @@ IDLE_SECONDS_MIN = 0.01
 """Shorter, and an actor would be evicted between two requests of one page."""
 DRAIN_SECONDS_MAX = 60.0
 WATCHDOG_SECONDS_MAX = 3_600.0
+MEMORY_MB_MIN = 64
+"""A host that has imported nothing holds 40 MB of what is counted."""
 MEMORY_MB_MAX = 1_048_576
 PITR_DAYS_MAX = 365
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
@@ -43,7 +46,7 @@ def read_dev(owner: Table, warnings: list[ConfigWarning]) -> DevSettings:
         reload=_or(cast("Reload | None", table.choice("reload", get_args(Reload))), usual.reload),
         allowed_hosts=_allowed_hosts(table),
         watchdog_seconds=_or(table.seconds("watchdog_seconds", 0, WATCHDOG_SECONDS_MAX), usual.watchdog_seconds),
-        memory_mb=_or(table.whole_number("memory_mb", 0, MEMORY_MB_MAX), usual.memory_mb),
+        memory_mb=_or(_memory_mb(table, warnings), usual.memory_mb),
         pitr_days=_or(table.whole_number("pitr_days", 0, PITR_DAYS_MAX), usual.pitr_days),
         portability=_or(
             cast("Portability | None", table.choice("portability", get_args(Portability))), usual.portability
@@ -67,6 +70,16 @@ def _ip(table: Table) -> str | None:
     except ValueError:
         raise table.wrong("ip", 'an IP address such as "127.0.0.1"') from None
     return text
+
+
+def _memory_mb(table: Table, warnings: list[ConfigWarning]) -> int | None:
+    megabytes = table.whole_number("memory_mb", 0, MEMORY_MB_MAX)
+    if megabytes and megabytes < MEMORY_MB_MIN:
+        raise table.wrong("memory_mb", f"0 for no limit, or at least {MEMORY_MB_MIN}")
+    if megabytes and sys.platform != "linux":
+        message = "memory_mb is not enforced here: only Linux limits what a process holds"
+        warnings.append(table.warning("memory_mb", message))
+    return megabytes
 
 
 def _watch(table: Table) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from durable.config.document import Language
 
@@ -21,11 +21,35 @@ def setting(language: Language, key: str, value: object) -> str:
     return f"{key} = {text}" if language == "toml" else f'"{key}": {text}'
 
 
-def migration_entry(language: Language, tag: str, new_sqlite_classes: Sequence[str]) -> str:
-    names = json.dumps(list(new_sqlite_classes), ensure_ascii=False)
+Steps = Mapping[str, Sequence[str] | Sequence[Mapping[str, str]]]
+"""`{"renamed_classes": [{"from": "Room", "to": "Hall"}]}`"""
+
+
+def migration_entry(language: Language, tags: Sequence[str], steps: Steps) -> str:
+    """The entry that follows those with `tags`.
+
+    In JSON the first entry brings the key along; a later one belongs to the end of the array that is there.
+    """
+    tag = next_tag(tags)
     if language == "toml":
-        return f'[[migrations]]\ntag = "{tag}"\nnew_sqlite_classes = {names}'
-    return f'"migrations": [\n  {{ "tag": "{tag}", "new_sqlite_classes": {names} }}\n]'
+        return "\n".join(
+            ["[[migrations]]", f'tag = "{tag}"', *(f"{key} = {_toml(value)}" for key, value in steps.items())]
+        )
+    entry = "".join(f', "{key}": {json.dumps(value, ensure_ascii=False)}' for key, value in steps.items())
+    entry = f'{{ "tag": "{tag}"{entry} }}'
+    return entry if tags else f'"migrations": [\n  {entry}\n]'
+
+
+def _toml(entries: Sequence[str] | Sequence[Mapping[str, str]]) -> str:
+    """An array of strings, or of inline tables; a string of TOML is written as in JSON."""
+    shown: list[str] = []
+    for entry in entries:
+        if isinstance(entry, str):
+            shown.append(json.dumps(entry, ensure_ascii=False))
+        else:
+            pairs = (f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in entry.items())
+            shown.append("{" + ", ".join(pairs) + "}")
+    return f"[{', '.join(shown)}]"
 
 
 def environment_entry(language: Language, name: str) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Protocol, cast
+from urllib.parse import parse_qsl
 
 import msgspec
 from aiohttp import web
@@ -31,8 +32,6 @@ from durable.gateway.object_finder import (
     ObjectIndex,
     ObjectRequest,
     bad_request,
-    described,
-    named,
 )
 from durable.limits import (
     ADMIN_BODY_BYTES_MAX,
@@ -43,12 +42,9 @@ from durable.limits import (
 from durable.wire.messages import (
     ActorKey,
     CallReply,
-    Evict,
     Failed,
     Inspect,
     InspectReply,
-    Look,
-    NamespaceInfo,
     Restore,
 )
 
@@ -88,11 +84,13 @@ class ReloadRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One path: its method, the shape of its body, and who answers."""
+    """One path: its method, the shape of its body (of a GET: of its query), and who answers."""
 
     method: str
     body: type[msgspec.Struct] | None
-    answer: Callable[..., Awaitable[Json]]
+    answer: Callable[..., Awaitable[Json | web.StreamResponse]]
+    is_stream: bool = False
+    """Whether `answer` is handed the request, too, and returns the response itself, which may last."""
 
 
 class Admin:
@@ -122,8 +120,6 @@ class Admin:
             "/__durable/status": Route("GET", None, self._answer_status),
             "/__durable/sql": Route("POST", SqlRequest, self._answer_sql),
             "/__durable/restore": Route("POST", RestoreRequest, self._answer_restore),
-            "/__durable/show": Route("POST", ObjectRequest, self._answer_show),
-            "/__durable/evict": Route("POST", ObjectRequest, self._answer_evict),
             "/__durable/migrate": Route("POST", MigrateRequest, self._answer_migrate),
             "/__durable/reload": Route("POST", ReloadRequest, self._answer_reload),
             **(more or {}),
@@ -131,12 +127,13 @@ class Admin:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
-            return _response(HTTPStatus.OK, await self._answer(request))
+            answer = await self._answer(request)
+            return answer if isinstance(answer, web.StreamResponse) else _response(HTTPStatus.OK, answer)
         except AdminProblemError as problem:
             error = {"code": problem.code, "message": problem.message, "fix": problem.fix}
             return _response(problem.status, {"error": error}, problem.headers)
 
-    async def _answer(self, request: web.BaseRequest) -> Json:
+    async def _answer(self, request: web.BaseRequest) -> Json | web.StreamResponse:
         self._authorize(request)
         path = split_target(request.raw_path)[1].partition("?")[0]
         route = self._routes.get(path)
@@ -152,9 +149,12 @@ class Admin:
                 f"{path} is asked with {route.method}, not {request.method}",
                 headers={"Allow": route.method},
             )
-        arguments = [] if route.body is None else [_decode(await _read(request), route.body)]
+        arguments: list[msgspec.Struct] = []
+        if route.body is not None:
+            is_query = route.method == "GET"
+            arguments = [_query(request, route.body) if is_query else _decode(await _read(request), route.body)]
         try:
-            return await route.answer(*arguments)
+            return await route.answer(*arguments, *([request] if route.is_stream else []))
         except ActorError as error:
             code = "host_crashed"
             if isinstance(error, (OverloadedError, ReloadingError)):
@@ -233,41 +233,6 @@ class Admin:
             raise TypeError(f"a restore was answered with {type(reply).__name__}")
         return dict(values.decode(reply.payload))
 
-    async def _answer_show(self, request: ObjectRequest) -> Json:
-        namespace, actor, _ = await self._objects.find(request)
-        row = await self._objects.row(namespace, actor)
-        presence = await self._presence(namespace, actor, Look, is_known=row is not None)
-        return described(namespace, actor, row) | presence
-
-    async def _answer_evict(self, request: ObjectRequest) -> Json:
-        namespace, actor, is_known = await self._objects.find(request)
-        presence = await self._presence(namespace, actor, Evict, is_known=is_known)
-        pins = presence["pins"]
-        if isinstance(pins, list) and pins:
-            reasons = "; ".join(str(pin["text"]) for pin in cast("list[Json]", pins))
-            raise AdminProblemError(
-                HTTPStatus.CONFLICT,
-                "pinned",
-                f"{named(namespace, actor)} cannot leave memory: {reasons}",
-                "let that end, or save the program: a reload resets what is pinned",
-            )
-        return presence
-
-    async def _presence(
-        self, namespace: NamespaceInfo, actor: ActorKey, question: type[Look | Evict], *, is_known: bool
-    ) -> Json:
-        link = await self._router.link_for(actor)
-        reply = await link.request(lambda identity: question(identity, actor))
-        if isinstance(reply, Failed):
-            raise AdminProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, "inspection_failed", reply.error.message)
-        if not isinstance(reply, CallReply):
-            raise TypeError(f"a look was answered with {type(reply).__name__}")
-        presence: Json = dict(values.decode(reply.payload))
-        if not is_known and presence["state"] == "inactive" and not presence.get("evicted"):
-            # An object that has stored nothing is in no index, and lives all the same.
-            raise await self._objects.no_such_object(namespace, actor)
-        return presence
-
 
 async def _read(request: web.BaseRequest) -> bytes:
     body = bytearray()
@@ -297,6 +262,14 @@ def _decode(body: bytes, kind: type[msgspec.Struct]) -> msgspec.Struct:
         return msgspec.json.decode(body or b"{}", type=kind)
     except msgspec.DecodeError as error:
         raise bad_request(f"the body is not what is expected here: {error}") from error
+
+
+def _query(request: web.BaseRequest, kind: type[msgspec.Struct]) -> msgspec.Struct:
+    words = dict(parse_qsl(split_target(request.raw_path)[1].partition("?")[2], keep_blank_values=True))
+    try:
+        return msgspec.convert(words, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise bad_request(f"the query is not what is expected here: {error}") from error
 
 
 def _json_row(row: bytes) -> list[object]:

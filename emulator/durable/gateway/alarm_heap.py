@@ -22,6 +22,8 @@ class Alarm:
     host_failures: int = 0
     retrying: bool = False
     running: bool = False
+    began_ms: int = 0
+    """When its last run began."""
     noted_ms: int | None = None
     """What the index was told during the run."""
     host_spoke: bool = False

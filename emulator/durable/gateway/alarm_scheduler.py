@@ -271,6 +271,7 @@ class AlarmScheduler:
         try:
             link = await self._router.link_for(alarm.actor)
             failpoint("alarm.due")
+            alarm.began_ms = self._clock.wall_ms()
             due = partial(AlarmDue, actor=alarm.actor, scheduled_ms=alarm.scheduled_ms, retry_count=alarm.retry_count)
             self._settle(alarm, link, await link.request(due))
         except ActorError:
@@ -356,4 +357,8 @@ class AlarmScheduler:
 
     def _report(self, alarm: Alarm, outcome: str) -> None:
         actor = alarm.actor
-        self._on_event(AlarmFired(self._class_name(actor.namespace), actor.name, alarm.scheduled_ms, outcome))
+        late_ms = 0 if alarm.retry_count else max(0, alarm.began_ms - alarm.scheduled_ms)
+        class_name = self._class_name(actor.namespace)
+        self._on_event(
+            AlarmFired(class_name, actor.name, alarm.scheduled_ms, outcome, alarm.retry_count, late_ms, actor.id)
+        )

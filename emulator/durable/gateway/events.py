@@ -26,6 +26,7 @@ class RequestServed(Event, frozen=True):
     duration_ms: float
     class_name: str | None = None
     object_name: str | None = None
+    object_id: str | None = None
 
 
 class UserCodeFailed(Event, frozen=True):
@@ -34,6 +35,9 @@ class UserCodeFailed(Event, frozen=True):
     report: ErrorReport
     method: str
     path: str
+    class_name: str | None = None
+    object_name: str | None = None
+    object_id: str | None = None
 
 
 class RequestRefused(Event, frozen=True):
@@ -54,6 +58,7 @@ class ObjectOverloaded(Event, frozen=True):
     class_name: str
     object_name: str | None
     unreported: int = 0
+    object_id: str | None = None
 
 
 class MalformedRequest(Event, frozen=True):
@@ -75,6 +80,7 @@ class SocketOpened(Event, frozen=True):
 
     class_name: str
     object_name: str | None
+    object_id: str | None = None
 
 
 class SocketGone(Event, frozen=True):
@@ -83,15 +89,39 @@ class SocketGone(Event, frozen=True):
     class_name: str
     object_name: str | None
     code: int
+    object_id: str | None = None
 
 
 class AlarmFired(Event, frozen=True):
-    """An alarm ran; `outcome` as in `AlarmReply`."""
+    """An alarm ran; `outcome` as in `AlarmReply`.
+
+    It began `late_ms` after its time by the emulator's clock; a retry, counted from 1, has a time of its own.
+    """
 
     class_name: str
     object_name: str | None
     scheduled_ms: int
     outcome: str
+    retry: int = 0
+    late_ms: int = 0
+    object_id: str | None = None
+
+
+class ObjectWoke(Event, frozen=True):
+    """An object was constructed for an event, or failed to be; told while somebody wants to know."""
+
+    class_name: str
+    object_name: str | None
+    object_id: str | None = None
+
+
+class ObjectEvicted(Event, frozen=True):
+    """An object left memory: evicted when it was idle, or reset by `cause`, "ValueError: no such room"."""
+
+    class_name: str
+    object_name: str | None
+    cause: str = ""
+    object_id: str | None = None
 
 
 class CronRan(Event, frozen=True):
@@ -134,6 +164,29 @@ class HostLog(Event, frozen=True):
     level: str
     text: str
     label: str = ""
+
+
+class Output(Event, frozen=True):
+    """One line that user code, or a process it started, wrote to `stream`: "stdout" or "stderr".
+
+    The class is None when no object's code was running, the name also when the object has none.
+    """
+
+    stream: str
+    text: str
+    class_name: str | None = None
+    object_name: str | None = None
+    object_id: str | None = None
+
+
+class OutputLeftOut(Event, frozen=True):
+    """More lines were written than are shown: `lines` of one object, or of `others` that are not named."""
+
+    lines: int
+    class_name: str | None = None
+    object_name: str | None = None
+    object_id: str | None = None
+    others: int = 0
 
 
 class ClockMoved(Event, frozen=True):

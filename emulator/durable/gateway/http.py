@@ -16,7 +16,7 @@ from urllib.parse import quote
 from aiohttp import HttpVersion10, HttpVersion11, web
 
 from durable.clock import Clock, SystemClock
-from durable.errors import ActorError, OverloadedError, ProgramBrokenError, ReloadingError
+from durable.errors import ActorError, HostGoneError, OverloadedError, ProgramBrokenError, ReloadingError
 from durable.gateway import error_page, uploads
 from durable.gateway.access import Access, split_target
 from durable.gateway.events import (
@@ -76,10 +76,14 @@ class HttpFront:
         admin: Admin,
         on_event: OnEvent,
         class_names: Mapping[str, str],
+        redact: Callable[[ErrorReport], ErrorReport] | None = None,
         clock: Clock | None = None,
         fire_cron: Fire | None = None,
     ) -> None:
-        """`class_names` maps namespace keys to class names, for reports; it may change while we run."""
+        """`class_names` maps namespace keys to class names, for reports; it may change while we run.
+
+        `redact` takes the secrets out of a report that is about to be shown.
+        """
         self._router = router
         self._access = access
         self._connect_socket = connect_socket
@@ -87,6 +91,7 @@ class HttpFront:
         self._fire_cron = fire_cron
         self._on_event = on_event
         self._class_names = class_names
+        self._redact = redact or _as_it_is
         self._now = (clock or SystemClock()).monotonic
         self._reports = RefusalReports(on_event, clock or SystemClock())
         self._request_headers = RequestHeaders()
@@ -172,9 +177,14 @@ class HttpFront:
                     return await self._serve_upload(request, method, url, headers, started)
                 body = await uploads.read_whole(request)
             link = self._router.link_for_nowait(None) or await self._router.link_for(None)
-            reply = await link.request(
-                lambda identity: HttpRequest(identity, None, method, url, headers, body, 0, upgrade)
-            )
+
+            def question(identity: int) -> HttpRequest:
+                return HttpRequest(identity, None, method, url, headers, body, 0, upgrade)
+
+            try:
+                reply = await link.request(question)
+            except HostGoneError as error:
+                link, reply = await self._router.ask_again(question, error)
             return await self._answer(request, link, reply, started, upgrade)
         except BodyProblemError as error:
             return await self._answer_problem(request, error.problem, started)
@@ -239,16 +249,17 @@ class HttpFront:
     async def _answer_failure(self, request: web.BaseRequest, failed: Failed, started: float) -> web.StreamResponse:
         if failed.error.type == "OverloadedError" and "overloaded" in failed.error.flags:
             # Ten thousand of these are one piece of news, and none of them an error in the program.
-            class_name, object_name = self._named(failed.served_by)
+            class_name, name, identity = self._named(failed.served_by)
             self._reports.report(
-                "overloaded", lambda unreported: ObjectOverloaded(class_name or "", object_name, unreported)
+                "overloaded", lambda unreported: ObjectOverloaded(class_name or "", name, unreported, identity)
             )
         else:
             self._failed_count += 1
-            self._on_event(UserCodeFailed(failed.error, request.method, _path_of(request)))
+            who = self._named(failed.served_by)
+            self._on_event(UserCodeFailed(failed.error, request.method, _path_of(request), *who))
         form = error_page.form_for(request.headers.get("Accept"))
         status = failed.status if 400 <= failed.status <= 599 else 500
-        page = error_page.failure(form, failed.error)
+        page = error_page.failure(form, self._redact(failed.error), f"{request.method} {_path_of(request)}")
         response = await self._responses.send_page(request, status, error_page.CONTENT_TYPES[form], page)
         self._served(request, status, started, failed.served_by)
         return response
@@ -261,7 +272,7 @@ class HttpFront:
         if report is None:  # mended between then and now
             return await self._answer_problem(request, Problem(503, "reloading", str(error)), started)
         form = error_page.form_for(request.headers.get("Accept"))
-        page = error_page.failure(form, report)
+        page = error_page.failure(form, self._redact(report))
         response = await self._responses.send_page(request, 500, error_page.CONTENT_TYPES[form], page)
         self._served(request, 500, started, None)
         return response
@@ -291,15 +302,20 @@ class HttpFront:
 
     def _served(self, request: web.BaseRequest, status: int, started: float, served_by: ActorKey | None) -> None:
         self._served_count += 1
-        class_name, object_name = self._named(served_by)
+        class_name, object_name, object_id = self._named(served_by)
         elapsed_ms = (self._now() - started) * 1000
-        self._on_event(RequestServed(request.method, _path_of(request), status, elapsed_ms, class_name, object_name))
+        path = _path_of(request)
+        self._on_event(RequestServed(request.method, path, status, elapsed_ms, class_name, object_name, object_id))
 
-    def _named(self, served_by: ActorKey | None) -> tuple[str | None, str | None]:
-        """Class and name of an object, as the developer knows them."""
+    def _named(self, served_by: ActorKey | None) -> tuple[str | None, str | None, str | None]:
+        """Class, name and id of an object, as the developer knows them."""
         if served_by is None:
-            return None, None
-        return self._class_names.get(served_by.namespace, served_by.namespace), served_by.name
+            return None, None, None
+        return self._class_names.get(served_by.namespace, served_by.namespace), served_by.name, served_by.id
+
+
+def _as_it_is(report: ErrorReport) -> ErrorReport:
+    return report
 
 
 def _path_of(request: web.BaseRequest) -> str:

@@ -34,6 +34,7 @@ from durable.wire.messages import (
     EpochFailed,
     ErrorReport,
     Evict,
+    EvictAll,
     Failed,
     FromHost,
     HttpReply,
@@ -42,11 +43,15 @@ from durable.wire.messages import (
     InspectReply,
     Look,
     Message,
+    Recall,
     Restore,
     RunScheduled,
 )
+from durable.wire.progress import Progress
 
-Question = HttpRequest | Call | AlarmDue | AlarmGiveUp | Inspect | Evict | Look | Restore | RunScheduled
+Question = (
+    HttpRequest | Call | AlarmDue | AlarmGiveUp | Inspect | Evict | EvictAll | Look | Recall | Restore | RunScheduled
+)
 Reply = HttpReply | CallReply | Failed | AlarmReply | InspectReply
 
 M = TypeVar("M", bound=Message)
@@ -95,10 +100,15 @@ class HostLink:
         """Which actor holds a client socket; asked only when an epoch fails."""
         self.closed_in_order = False
         self.is_lost = False
+        self.is_silent = False
+        """It has not answered for a while: whoever can turn to another host should."""
+        self.progress: Progress | None = None
+        """What the host shares of the requests that it has begun."""
         self._on_event = on_event
         self._loop = asyncio.get_running_loop()
         self._withheld = Withheld()
-        self._pending: dict[int, tuple[asyncio.Future[Reply], str | None]] = {}
+        self._pending: dict[int, tuple[asyncio.Future[Reply], Question]] = {}
+        self._death = ""
         self._last_id = 0
         self._lost_callbacks: list[Callable[[], None]] = []
         self._channel: Channel[Message] = Channel(
@@ -155,14 +165,13 @@ class HostLink:
         replaced, and `WireError` for a question that cannot be encoded. Cancelling tells the host.
         """
         if self.is_lost:
-            raise self._gone()
+            raise self._gone(begun=False)
         self._last_id += 1
         identity = self._last_id
         message = question(identity)
         self.send(message)
         future: asyncio.Future[Reply] = self._loop.create_future()
-        actor = message.actor
-        self._pending[identity] = (future, None if actor is None else actor.id)
+        self._pending[identity] = (future, message)
         try:
             return await future
         except asyncio.CancelledError:
@@ -171,6 +180,11 @@ class HostLink:
             elif not future.cancelled() and future.exception() is None:
                 self.discard(future.result())
             raise
+
+    @property
+    def reads(self) -> int:
+        """Grows whenever the host says anything."""
+        return self._channel.reads
 
     @property
     def unsent_bytes(self) -> int:
@@ -199,31 +213,63 @@ class HostLink:
         )
 
     # --- the end ------------------------------------------------------------------------------------------------------
-    def lost(self, *, reloading: bool = False) -> None:
+    def lost(self, *, reloading: bool = False, death: str = "") -> None:
         """The process was reaped: deliver its last words, then fail what is pending and drop what is not durable.
 
-        `reloading` says that the host was meant to end: its callers see `ReloadingError`, not `HostGoneError`.
+        `reloading` says that the host was meant to end: its callers see `ReloadingError`, not `HostGoneError`. `death`
+        completes a sentence about the process: "was killed by signal 9 (SIGKILL)".
         """
         if self.is_lost:
             return
         self._channel.read_rest()
         self._channel.close()
         self.is_lost = True
+        self._death = death
         self.closed_in_order = self.closed_in_order or reloading
         self._withheld.clear()
         pending, self._pending = self._pending, {}
-        for future, _ in pending.values():
+        for future, message in pending.values():
             if not future.done():
-                future.set_exception(self._gone())
+                future.set_exception(self._gone(begun=self._has_begun(message)))
         self.bodies.lost()
         callbacks, self._lost_callbacks = self._lost_callbacks, []
         for callback in callbacks:
             self._guarded(callback)
 
-    def _gone(self) -> ActorError:
+    def _gone(self, *, begun: bool) -> ActorError:
         if self.closed_in_order:
             return ReloadingError("The program was reloaded before this request was answered.")
-        return HostGoneError("The process that ran this object ended before it answered.")
+        how = f": it {self._death}." if self._death else "."
+        error = HostGoneError(f"The process that ran this object ended before it answered{how}")
+        error.begun = begun
+        return error
+
+    def _has_begun(self, message: Question) -> bool:
+        if self.progress is None or not isinstance(message, (HttpRequest, Call)):
+            return True
+        return self.progress.has_begun(message.id, of_worker=message.actor is None)
+
+    def take_back(self) -> None:
+        """Fail what a worker has not begun, and never will; the process must stand still meanwhile."""
+        if self.progress is None:
+            return
+        waiting = [message for _, message in self._pending.values() if not self._has_begun(message)]
+        # A body that streams is partly in that host already, and cannot be sent to another.
+        taken = [one.id for one in waiting if isinstance(one, HttpRequest) and one.actor is None and not one.stream]
+        if taken:
+            self.progress.take_back(self._last_id)
+        for number in taken:
+            future, _ = self._pending.pop(number)
+            if not future.done():
+                future.set_exception(self._gone(begun=False))
+
+    def running(self) -> list[Question]:
+        """What the host has begun and not answered."""
+        return [
+            message
+            for _, message in self._pending.values()
+            if not isinstance(message, (Look, Recall)) and self._has_begun(message)
+        ]
 
     def _ended(self, error: BaseException | None) -> None:
         # Only a hint: a forked grandchild may hold the other end, and what a dead host said is still read in lost().
@@ -288,7 +334,8 @@ class HostLink:
 
     def _asked_actor(self, request: int) -> str | None:
         entry = self._pending.get(request)
-        return entry[1] if entry is not None else None
+        actor = entry[1].actor if entry is not None else None
+        return actor.id if actor is not None else None
 
     def _stream_speaker(self, stream: int) -> str | None:
         reader = self.bodies.reader(stream)

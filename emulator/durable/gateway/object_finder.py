@@ -58,16 +58,7 @@ class ObjectFinder:
 
     async def find(self, request: ObjectRequest) -> tuple[NamespaceInfo, ActorKey, bool]:
         """The object that is meant, and whether the index knows it: looking creates nothing."""
-        namespaces = self._namespaces()
-        namespace = namespaces.get(request.class_name)
-        if namespace is None:
-            known = ", ".join(sorted(namespaces)) or "none"
-            raise AdminProblemError(
-                HTTPStatus.NOT_FOUND,
-                "no_such_class",
-                f'there is no class or binding "{request.class_name}"; there are {known}',
-                did_you_mean(request.class_name, namespaces),
-            )
+        namespace = self.namespace(request.class_name)
         if (request.name is None) == (request.id is None):
             raise bad_request("an object is named by either name or id")
         try:
@@ -80,6 +71,20 @@ class ObjectFinder:
         row = await self._index.get(namespace.key, identity)
         name = row.name if row is not None and row.name is not None else request.name
         return namespace, ActorKey(namespace.key, identity, name), row is not None
+
+    def namespace(self, class_name: str) -> NamespaceInfo:
+        """By the name of a class or of a binding."""
+        namespaces = self._namespaces()
+        namespace = namespaces.get(class_name)
+        if namespace is None:
+            known = ", ".join(sorted(namespaces)) or "none"
+            raise AdminProblemError(
+                HTTPStatus.NOT_FOUND,
+                "no_such_class",
+                f'there is no class or binding "{class_name}"; there are {known}',
+                did_you_mean(class_name, namespaces),
+            )
+        return namespace
 
     async def row(self, namespace: NamespaceInfo, actor: ActorKey) -> IndexRow | None:
         return await self._index.get(namespace.key, actor.id)

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from durable.errors import ActorError, OverloadedError
+from durable.errors import ActorError, HostGoneError, OverloadedError
 from durable.gateway.events import GatewayFault, OnEvent
 from durable.gateway.link import HostLink, Reply
 from durable.gateway.router import Router
@@ -81,7 +81,10 @@ class Relay:
         try:
             owner = await self._router.link_for(question.actor, through_hold=True)
             if body is None:
-                reply = await owner.request(_renumbered(question))
+                try:
+                    reply = await owner.request(_renumbered(question))
+                except HostGoneError as error:
+                    owner, reply = await self._router.ask_again(_renumbered(question), error, through_hold=True)
             else:
                 writer = owner.bodies.open()
                 # The task's first step comes after request() has sent the question, so the body follows it.

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from durable.gateway.headers import HeaderPairs, InvalidHeaderError, ReplyHead, declared_length
+from durable.gateway.page_style import POLICY
 from durable.gateway.streams import BodyBrokenError, BodyReader
 from durable.wire.messages import HttpReply
 
@@ -101,6 +102,8 @@ class Responses:
             ("Cache-Control", "no-store"),
             ("X-Content-Type-Options", "nosniff"),
         ]
+        if content_type.startswith("text/html"):
+            headers.append(("Content-Security-Policy", POLICY))
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
             headers.append(("Retry-After", "1"))
         # An unread body would have to be read to its end before the connection could go on.

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from durable.clock import Clock, SystemClock
-from durable.errors import OverloadedError, ProgramBrokenError, ReloadingError
-from durable.gateway.link import HostLink
-from durable.limits import HELD_REQUESTS_MAX, HOLD_SECONDS_MAX
+from durable.errors import HostGoneError, OverloadedError, ProgramBrokenError, ReloadingError
+from durable.gateway.link import HostLink, Question, Reply
+from durable.limits import HELD_REQUESTS_MAX, HOLD_SECONDS_MAX, RESENDS_MAX
 from durable.wire.messages import ActorKey, ErrorReport
 
 
@@ -91,6 +91,20 @@ class Router:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._hold_seconds_max, self.turn_away_late)
         return await waiting.link
+
+    async def ask_again(
+        self, question: Callable[[int], Question], error: HostGoneError, *, through_hold: bool = False
+    ) -> tuple[HostLink, Reply]:
+        """Ask the next host what the one that died had not begun; raises `error` when it had, or if all of them die."""
+        for _ in range(RESENDS_MAX):
+            if error.begun:
+                break
+            link = await self.link_for(question(0).actor, through_hold=through_hold)
+            try:
+                return link, await link.request(question)
+            except HostGoneError as next_error:
+                error = next_error
+        raise error
 
     # --- for the supervisor -------------------------------------------------------------------------------------------
     def hold(self) -> None:
@@ -172,14 +186,18 @@ class Router:
             self._timer = None
 
     def _least_busy(self) -> HostLink | None:
-        """The attached link with the fewest open requests; among equals each in its turn."""
+        """The attached link with the fewest open requests, of those that answer; among equals each in its turn."""
         self._turn += 1
         best: HostLink | None = None
         for offset in range(len(self.links)):
             link = self.links[(self._turn + offset) % len(self.links)]
-            if link is not None and (best is None or link.in_flight < best.in_flight):
+            if link is not None and (best is None or _load(link) < _load(best)):
                 best = link
         return best
+
+
+def _load(link: HostLink) -> tuple[bool, int]:
+    return link.is_silent, link.in_flight
 
 
 def _nobody_waits() -> None:

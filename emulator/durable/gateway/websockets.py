@@ -258,7 +258,9 @@ class ClientSockets:
         record.dead = True
         if record.actor is not None:
             code = record.close_code or NO_CODE
-            self._on_event(SocketGone(self._class_name(record.actor.namespace), record.actor.name, code))
+            self._on_event(
+                SocketGone(self._class_name(record.actor.namespace), record.actor.name, code, record.actor.id)
+            )
         if record.finished or record.actor is None:
             self._records.remove([record])
 
@@ -369,4 +371,4 @@ class ClientSockets:
 
     def _report_opened(self, record: SocketRecord) -> None:
         if record.actor is not None:
-            self._on_event(SocketOpened(self._class_name(record.actor.namespace), record.actor.name))
+            self._on_event(SocketOpened(self._class_name(record.actor.namespace), record.actor.name, record.actor.id))

@@ -1,4 +1,4 @@
-"""`python -m durable.host --channel-fd N --lock-fd M`: start a host process; the supervisor is the only caller."""
+"""`python -m durable.host --channel-fd N --lock-fd M …`: start a host process; the supervisor is the only caller."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ import sys
 import threading
 
 from durable import __version__, failpoints
+from durable.host import debug_server, fault_reports, output
+from durable.host.debugger import Debugger
 from durable.host.guard import Guard
 from durable.host.host import Host
+from durable.host.loop_monitor import LoopMonitor
 from durable.host.outgoing import close_client
 from durable.storage.descriptors import raise_descriptor_limit
+from durable.wire.progress import Progress
 
 _PARENT_POLL_SECONDS = 1.0
 """How soon a host notices that its gateway died while user code blocks the loop."""
@@ -28,6 +32,9 @@ def main() -> int:
     # Not argparse: it takes longer to import than all of this, and its one caller makes no mistakes.
     options = dict(zip(sys.argv[1::2], map(int, sys.argv[2::2]), strict=True))
     channel_fd, lock_fd = options["--channel-fd"], options["--lock-fd"]
+    fault_reports.install(options["--report-fd"])
+    progress = Progress.join(options["--progress-fd"])
+    output.install(options["--output-token"])
     # The terminal's Ctrl+C is the gateway's to answer; it drains its hosts.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.set_inheritable(channel_fd, False)
@@ -40,22 +47,34 @@ def main() -> int:
     threading.Thread(target=_watch_parent, args=(os.getppid(),), name="durable-parent", daemon=True).start()
     runner = asyncio.Runner(loop_factory=_loop_factory())
     with runner:
-        status = runner.run(_serve(socket.socket(fileno=channel_fd)))
+        status = runner.run(_serve(socket.socket(fileno=channel_fd), progress, options))
     # Threads of user code must not keep a drained host alive.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
 
 
-async def _serve(sock: socket.socket) -> int:
+async def _serve(sock: socket.socket, progress: Progress, options: dict[str, int]) -> int:
     loop = asyncio.get_running_loop()
+    # Before the first word: that debugpy takes half a second to start is not the time of the program.
+    server = debug_server.listen() if options.get("--debug") else None
     host = Host(
-        sock, loop, version=__version__, python=sys.version.split()[0], guard=lambda state: Guard(state).install()
-    )
+        sock, loop, version=__version__, python=sys.version.split()[0], guard=lambda state: Guard(state).install(),
+        progress=progress, on_attached=_watch_loop,
+    )  # fmt: skip
     os.register_at_fork(after_in_child=host.forked)
+    Debugger(host, terminal=bool(options.get("--terminal"))).install()
+    if server is not None:
+        server.announce(host)
     status = await host.finished
     await close_client()
     return status
+
+
+def _watch_loop(host: Host) -> None:
+    LoopMonitor(
+        host.loop.call_soon_threadsafe, own_file=host.own_file, say=host.send, show=host.progress.show_label
+    ).start()
 
 
 def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:

@@ -10,6 +10,7 @@ from durable.actor.actor import Actor
 from durable.actor.events import Event
 from durable.actor.memory_sockets import Heard, hear, log_failure
 from durable.actor.sockets import copied_attachment
+from durable.actor.timeline import outgoing_text, record
 from durable.host.bodies import detached
 from durable.host.outgoing import fetch_outside
 from durable.host.outgoing_sockets import OutgoingSocket, fetch_socket, wants_socket
@@ -37,6 +38,17 @@ class ActorRuntime:
         await self._actor.wait_durable()
         if wants_socket(request):
             return await fetch_socket(self._host, self, request)
+        began = self._host.clock.monotonic()
+        what = outgoing_text(request)
+        try:
+            response = await self._fetch(request)
+        except BaseException as error:
+            record(self._actor, "outgoing", began, what, error)
+            raise
+        record(self._actor, "outgoing", began, what, outcome=str(response.status))
+        return response
+
+    async def _fetch(self, request: Request) -> Response:
         content = detached(self._actor, request.take_content())
         # The client's connections outlive the actor, so none of its tasks may be one of the actor's.
         return await self._host.loop.create_task(fetch_outside(request, content), context=self._host.context.copy())

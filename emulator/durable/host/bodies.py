@@ -179,6 +179,11 @@ class ChannelBodies:
         """How many bodies are open: towards this host, and from it."""
         return len(self._incoming), len(self._outgoing)
 
+    @property
+    def is_sending(self) -> bool:
+        """Whether any body from this host is not over."""
+        return bool(self._outgoing)
+
     async def send_all(self, stream: int, content: bytes | AsyncIterable[bytes | str]) -> None:
         """Send the whole of `content` under an announced number; a failure of the source ends it with its message."""
         credit = self._outgoing[stream]

@@ -28,6 +28,7 @@ class Deliveries:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._events: dict[int, Event] = {}
+        self._numbers = host.progress.numbers
 
     def body_of(self, message: wire.HttpRequest) -> bytes | PipeReader | None:
         """To be called as the message arrives: pieces of a body that nobody expects are dropped."""
@@ -43,6 +44,7 @@ class Deliveries:
         if message.actor is None:
             self._host.worker.start(message)
             return
+        self._numbers[1] = message.id
         event = FetchEvent(self.request(message, self.body_of(message)), partial(self._answer_fetch, message.id))
         self._events[message.id] = event
         self._host.registry.deliver(message.actor, event)
@@ -58,6 +60,7 @@ class Deliveries:
         actor.emit(lambda epoch: send_response(self._host, request_id, epoch, ready, socket, actor.key))
 
     def call(self, message: wire.Call) -> None:
+        self._numbers[1] = message.id
         try:
             args, kwargs = values.decode(message.payload)
         except ValueError as error:

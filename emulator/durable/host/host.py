@@ -27,17 +27,23 @@ from durable.host.bodies import ChannelBodies
 from durable.host.checkpoints import Checkpoints
 from durable.host.deliveries import Deliveries
 from durable.host.env import Env
+from durable.host.evictions import evict_all
+from durable.host.fault_reports import shows_stack
 from durable.host.held_sockets import HeldSockets
 from durable.host.index_questions import IndexQuestions
 from durable.host.inspection import inspect
+from durable.host.life import Life
 from durable.host.loader import Project, preimport
+from durable.host.loose_failures import report_loose_failures
+from durable.host.memory_limit import MemoryLimit
 from durable.host.outgoing_sockets import OutgoingSocket
 from durable.host.presence import evict, look
 from durable.host.registry import Registry
 from durable.host.restores import Restores
+from durable.host.timeline import leave_timeline, recall
 from durable.host.transport import Transport
 from durable.host.worker import Worker
-from durable.limits import GC_YOUNG_OBJECTS
+from durable.limits import GC_YOUNG_OBJECTS, MEMORY_EXIT_CODE
 from durable.sdk.now import keep_time
 from durable.sdk.object import DurableObject, WorkerEntrypoint
 from durable.sdk.runtime import Runtime
@@ -51,6 +57,9 @@ from durable.storage.sync_pool import Disk
 from durable.wire import messages as wire
 from durable.wire.channel import Channel
 from durable.wire.messages import ActorKey, ErrorReport, Message
+from durable.wire.progress import Progress
+from durable.wire.redaction import Redaction
+from durable.wire.timeline import Rings
 
 _POLL_SECONDS = 0.001
 """How often a drain looks whether the last event has ended."""
@@ -73,10 +82,13 @@ class Host:
         clock: Callable[[int], Clock] = SystemClock,  # of an offset in milliseconds
         disk: Disk | None = None,
         guard: Callable[[str], None] | None = None,
+        progress: Progress | None = None,
+        on_attached: Callable[[Host], None] | None = None,
     ) -> None:
         """`clock` makes the clock, which `ClockSet` moves; `disk` is what makes commits durable.
 
-        `guard` is told the state directory before any code of the user's runs.
+        `guard` is told the state directory before any code of the user's runs; `progress` is what the gateway sees of
+        events that have begun, and `on_attached` is called when the first of them may come.
         """
         self.loop = loop
         self.clock: Clock = clock(0)
@@ -84,7 +96,11 @@ class Host:
         """What actors and the host's own tasks begin with: what the program set at import, and no event's."""
         self._disk = disk
         self._guard = guard
+        self.progress = progress or Progress.private()
+        self._on_attached = on_attached
+        self.memory = MemoryLimit(loop.call_later, give_up=self._give_up)
         self.sockets = SocketTable()
+        self.timeline = Rings()
         self.compatibility_date = ""
         self.portability: Portability | None = None
         self._kv_only: frozenset[str] = frozenset()
@@ -92,16 +108,20 @@ class Host:
         self._channel: Channel[Any] = Channel(
             sock, wire.FromGateway, on_messages=self._on_messages, on_closed=self._on_closed, loop=loop
         )
+        self.send_now = self._channel.push
         self.bodies = ChannelBodies(self.send, self._channel.drain)
         self.transport = Transport(self)
         self.held = HeldSockets(self)
         self.outgoing: set[OutgoingSocket] = set()
         self._project: Project | None = None
+        self.redaction = Redaction()
+        self._warm: list[str] = []
         self._epochs: Epochs | None = None
         self._shard, self._shards, self._host_number = 0, 1, 0
         self._sockets_made = 0
         self.index = IndexQuestions(self)
         self.deliveries = Deliveries(self)
+        self.life = Life(self)
         self.checkpoints = Checkpoints(self)
         self.restores = Restores(self)
         self.pitr_days = 0
@@ -109,17 +129,20 @@ class Host:
         self._handlers: dict[type, Callable[[Any], None]] = self._handler_table()
         loop.set_task_factory(task_factory)
         watch_timers(loop)
+        report_loose_failures(self)
         self.send(wire.Hello(version, python, os.getpid()))
         # Now: the import of a program may take its time, and nobody should wonder who is there.
         self._channel.flush()
 
     def _handler_table(self) -> dict[type, Callable[[Any], None]]:
         return {
-            wire.Preimport: lambda message: preimport(message.modules),
+            wire.Preimport: lambda message: self._warm.extend(preimport(message.modules)),
             wire.ClockSet: self._set_clock,
+            wire.TellLife: self.life.tell,
             wire.Load: self._load,
-            wire.Attach: lambda message: self.sockets.restore(message.sockets, message.auto_responses),
-            wire.Drain: lambda message: self.background(self._drain(message.deadline_seconds)),
+            wire.Attach: self._attach,
+            wire.Ping: self._answer_ping,
+            wire.Drain: lambda message: self.background(self._drain(message)),
             wire.HttpRequest: self.deliveries.http_request,
             wire.Call: self.deliveries.call,
             wire.Cancel: self.deliveries.cancel,
@@ -140,7 +163,9 @@ class Host:
             wire.AlarmGiveUp: lambda message: clear_alarm(self, message),
             wire.Inspect: lambda message: self.background(inspect(self, message)),
             wire.Evict: lambda message: self.background(evict(self, message)),
+            wire.EvictAll: lambda message: self.background(evict_all(self, message)),
             wire.Look: lambda message: look(self, message),
+            wire.Recall: lambda message: recall(self, message),
             wire.Restore: lambda message: self.background(self.restores.answer(message)),
         }
 
@@ -200,6 +225,11 @@ class Host:
         if not task.cancelled() and (error := task.exception()) is not None:
             self.log_failure(error, "host", "background")
 
+    def _answer_ping(self, ping: wire.Ping) -> None:
+        self.send(wire.Pong(ping.number, shows_stack()))
+        # Now: the next message may be the one that never ends.
+        self._channel.flush()
+
     # --- loading ----------------------------------------------------------------------------------------------
     def _set_clock(self, message: wire.ClockSet) -> None:
         # A test that hands in a clock of its own moves it itself.
@@ -207,7 +237,10 @@ class Host:
             self.clock.set(ClockSetting(message.offset_ms, message.frozen_ms))
 
     def _load(self, load: wire.Load) -> None:
-        self._project = project = Project(load.root, load.main)
+        self._warm += preimport(load.preimport)
+        self._project = project = Project(load.root, load.main, sources=load.sources, warm=self._warm)
+        self.redaction.learn(load.vars, load.secrets)
+        self.redaction.learn(os.environ)
         self.compatibility_date = load.compatibility_date
         if load.portability != "off":
             self.portability = Portability(self.log, refuses=load.portability == "error")
@@ -217,7 +250,7 @@ class Host:
         if self._guard is not None:
             self._guard(load.state)
         self.pitr_days = load.pitr_days
-        preimport(load.preimport)
+        self.memory.set(load.memory_mb)
         try:
             project.load()
         except BaseException as error:
@@ -246,7 +279,8 @@ class Host:
         # What is imported lives as long as the process: no collection has to look at it again.
         gc.freeze()
         gc.set_threshold(GC_YOUNG_OBJECTS)
-        self.send(wire.Ready(sorted(classes), project.hashes, project.third_party_modules()))
+        modules = project.third_party_modules()
+        self.send(wire.Ready(sorted(classes), project.hashes, modules, actors=sorted(actors)))
 
     def _namespaces(self, load: wire.Load) -> dict[str, DurableObjectNamespace]:
         keys = {space.class_name: space.key for space in load.namespaces}
@@ -255,6 +289,11 @@ class Host:
             for binding, class_name in load.bindings.items()
             if class_name in keys
         }
+
+    def _attach(self, attach: wire.Attach) -> None:
+        self.sockets.restore(attach.sockets, attach.auto_responses)
+        if self._on_attached is not None:
+            self._on_attached(self)
 
     # --- who it is --------------------------------------------------------------------------------------------
     def owns(self, actor_id: str) -> bool:
@@ -266,9 +305,15 @@ class Host:
         if hasattr(self, "registry"):
             self.registry.disown()
 
+    def _give_up(self) -> None:
+        """Over the memory limit for good: another process begins with nothing."""
+        self.log("error", "this process holds more than memory_mb in [dev] and does not let go of it", "")
+        self._channel.flush()
+        os._exit(MEMORY_EXIT_CODE)
+
     # --- the end ----------------------------------------------------------------------------------------------
-    async def _drain(self, deadline_seconds: float) -> None:
-        deadline = self.loop.time() + deadline_seconds
+    async def _drain(self, message: wire.Drain) -> None:
+        deadline = self.loop.time() + message.deadline_seconds
         for outgoing in self.outgoing:
             outgoing.hush()
         await self._while(lambda: self.registry.is_lending, deadline)
@@ -292,8 +337,12 @@ class Host:
             self.registry.close_all()
         for outgoing in list(self.outgoing):
             outgoing.drop()
+        leave_timeline(self)
         self.send(wire.Closed(epoch, not_begun))
         self._channel.flush()
+        if message.lingers:
+            # Nobody waits for these: no file is open here any more, and the next host serves.
+            await self._while(lambda: self.bodies.is_sending or self._channel.unsent_bytes > 0, deadline)
         if not self.finished.done():
             self.finished.set_result(0)
 
@@ -384,20 +433,24 @@ class Host:
         self.registry.gone(actor)
 
     def report(self, error: BaseException, label: str, method: str) -> ErrorReport:
+        self.memory.met(error)
+        return self._report(error, label, method, remote=False)
+
+    def _report(self, error: BaseException, label: str, method: str, *, remote: bool) -> ErrorReport:
+        owns = self._project.owns if self._project else _nothing_owned
         return report_error(
-            error, is_user_file=self._project.owns if self._project else _nothing_owned, label=label, method=method
+            error, is_user_file=owns, label=label, method=method, remote=remote, redaction=self.redaction
         )
 
     def report_to_caller(self, actor: Actor, error: BaseException, method: str) -> ErrorReport:
+        self.memory.met(error)
         if actor.constructing and actor.broken is error:
             activation = actor.activation
             activation.report = activation.report or self.report(error, actor.label, "__init__")
             return activation.report
         # What never was raised comes from us: the actor was too busy, or was reset.
-        return report_error(
-            error, is_user_file=self._project.owns if self._project else _nothing_owned, label=actor.label,
-            method=method, remote=actor.broken is None and error.__traceback__ is not None,
-        )  # fmt: skip
+        is_theirs = actor.broken is None and error.__traceback__ is not None
+        return self._report(error, actor.label, method, remote=is_theirs)
 
     def log(self, level: str, text: str, label: str) -> None:
         self.send(wire.Log(level, text, label))

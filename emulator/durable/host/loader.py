@@ -1,16 +1,25 @@
-"""Importing the user's program: always from source, and every file that was read is known by its hash."""
+"""Importing the user's program: always from source, and every file that was read is known by its hash.
+
+Three kinds of files are told apart. The *project's own* lie below its folder. *Developed* are those, and what else is
+work in progress: an editable install, a folder of PYTHONPATH; all of it is compiled from source and watched.
+*Libraries* are the standard library, this package and what is installed; only they are imported ahead of time.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import linecache
 import os
 import sys
+import sysconfig
+import threading
 import types
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from durable.sdk.object import DurableObject, WorkerEntrypoint
@@ -18,24 +27,32 @@ from durable.sdk.object import DurableObject, WorkerEntrypoint
 _FOREIGN_FOLDERS = frozenset(
     {"site-packages", "dist-packages", "node_modules", ".venv", "venv", "__pycache__", ".durable"}
 )
+_INSTALLED = ("/site-packages/", "/dist-packages/")
+_LIBRARY_FOLDERS = tuple(
+    {folder.rstrip(os.sep) + os.sep for folder in map(sysconfig.get_path, ("stdlib", "platstdlib"))}
+    | {str(Path(__file__).parents[1]) + os.sep}
+)
 
 
 class SourceLoader(importlib.machinery.SourceFileLoader):
     """Compiles what is on the disk now: a `.pyc` misses a same-size edit within one second."""
 
-    def __init__(self, name: str, path: str, hashes: dict[str, str]) -> None:
+    def __init__(self, name: str, path: str, project: Project) -> None:
         super().__init__(name, path)
-        self._hashes = hashes
+        self._project = project
 
     def get_code(self, fullname: str) -> types.CodeType:
         path = self.get_filename(fullname)
-        source = self.get_data(path)
-        self._hashes[path] = hashlib.sha256(source).hexdigest()
-        return self.source_to_code(source, path)
+        source = self._project.read(path)
+        code = self.source_to_code(source, path)
+        # Reports quote the lines that ran, whatever is saved under them later: without a time nobody looks at the disk.
+        lines = importlib.util.decode_source(source).splitlines(keepends=True)
+        linecache.cache[path] = (len(source), None, lines, path)
+        return code
 
 
 class ProjectFinder(importlib.abc.MetaPathFinder):
-    """Finds modules of the project as usual, but loads them with `SourceLoader`."""
+    """Finds modules as usual, but has those that are developed loaded with `SourceLoader`."""
 
     def __init__(self, project: Project) -> None:
         self._project = project
@@ -43,25 +60,34 @@ class ProjectFinder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: types.ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
+        kept = self._project.kept_file(fullname, sys.path if path is None else path)
+        if kept is not None:
+            loader = SourceLoader(fullname, kept, self._project)
+            return importlib.util.spec_from_file_location(fullname, kept, loader=loader)
         spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
         if spec is None or spec.origin is None or not isinstance(spec.loader, importlib.machinery.SourceFileLoader):
             return None
-        if not self._project.owns(spec.origin):
+        if is_library(spec.origin):
             return None
-        spec.loader = SourceLoader(fullname, spec.origin, self._project.hashes)
+        spec.loader = SourceLoader(fullname, spec.origin, self._project)
         return spec
 
 
 class Project:
     """The user's program: its folder, its files that were read, and its classes once it is imported."""
 
-    def __init__(self, root: str, main: str) -> None:
+    def __init__(
+        self, root: str, main: str, *, sources: Mapping[str, bytes] | None = None, warm: Sequence[str] = ()
+    ) -> None:
+        """`sources` (path → bytes) are read in place of these files; `warm` are modules imported ahead of time."""
         self.root = root
         self.main = main
         self.hashes: dict[str, str] = {}
         self.module: types.ModuleType | None = None
+        self._sources = sources or {}
         self._prefix = root.rstrip(os.sep) + os.sep
-        self._engine_modules = frozenset(sys.modules)
+        self._engine_modules = frozenset(sys.modules).difference(warm)
+        self._starters: set[str] = set()
 
     def owns(self, file: str) -> bool:
         """Whether a file is the user's own, not a package's and not ours."""
@@ -69,10 +95,28 @@ class Project:
             return False
         return _FOREIGN_FOLDERS.isdisjoint(file[len(self._prefix) :].split(os.sep)[:-1])
 
+    def read(self, path: str) -> bytes:
+        """A source file; from now on its hash is known."""
+        source = self._sources.get(path)
+        if source is None:
+            source = Path(path).read_bytes()
+        self.hashes[path] = hashlib.sha256(source).hexdigest()
+        return source
+
+    def kept_file(self, fullname: str, path: Sequence[str]) -> str | None:
+        """The file of a module among the sources that were handed in: it may not be on the disk any more."""
+        if self._sources:
+            tail = fullname.rpartition(".")[2]
+            for folder in path:
+                for candidate in (os.path.join(folder, tail, "__init__.py"), os.path.join(folder, f"{tail}.py")):
+                    if candidate in self._sources:
+                        return candidate
+        return None
+
     def load(self) -> None:
         """Import the main module. Whatever it raises is the user's, SystemExit included."""
-        # Hash first: a file that does not even compile is still a file whose mending matters.
-        self.hashes[self.main] = hashlib.sha256(Path(self.main).read_bytes()).hexdigest()
+        # Read first: a file that does not even compile is still a file whose mending matters.
+        self.read(self.main)
         importlib.invalidate_caches()
         folder = os.path.dirname(self.main)
         for entry in dict.fromkeys((self.root, folder)):
@@ -82,15 +126,15 @@ class Project:
         name = Path(self.main).stem
         if not name.isidentifier():
             name = "main"
-        spec = importlib.util.spec_from_file_location(
-            name, self.main, loader=SourceLoader(name, self.main, self.hashes)
-        )
+        spec = importlib.util.spec_from_file_location(name, self.main, loader=SourceLoader(name, self.main, self))
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
-        spec.loader.exec_module(module)
+        with _thread_starters(self._starters):
+            spec.loader.exec_module(module)
         self.module = module
+        self._hash_what_others_loaded()
 
     def classes(self) -> dict[str, type]:
         """Actor classes and entrypoints of the main module by their class name (workerd `introspection.py`)."""
@@ -109,20 +153,72 @@ class Project:
         return found
 
     def third_party_modules(self) -> list[str]:
-        """What the program imported that is not its own: a standby can import it ahead of time."""
+        """Libraries that the program imported: a standby can import them ahead of time.
+
+        Not those whose import started a thread, with all of their package: a program may rely on what such a thread
+        finds, and one that waits for a save has no business with it.
+        """
+        packages = {name.partition(".")[0] for name in self._starters}
         names: list[str] = []
-        for name, module in list(sys.modules.items()):
-            origin = getattr(getattr(module, "__spec__", None), "origin", None)
-            if origin and name not in self._engine_modules and not self.owns(origin):
+        for name, origin in self._imported():
+            if is_library(origin) and name.partition(".")[0] not in packages:
                 names.append(name)
         return names
 
+    def _hash_what_others_loaded(self) -> None:
+        """Editable installs bring finders of their own; their files are to be watched like the project's."""
+        for _, origin in self._imported():
+            if origin.endswith(".py") and origin not in self.hashes and not is_library(origin):
+                with contextlib.suppress(OSError):
+                    self.read(origin)
 
-def preimport(modules: Sequence[str]) -> None:
-    """Import packages the last generation used, while nobody waits; one that fails is left to the program itself."""
+    def _imported(self) -> Iterator[tuple[str, str]]:
+        """Name and origin of every module that is here because of the program."""
+        for name, module in list(sys.modules.items()):
+            if name not in self._engine_modules:
+                origin = getattr(getattr(module, "__spec__", None), "origin", None)
+                if isinstance(origin, str):
+                    yield name, origin
+
+
+def is_library(origin: str) -> bool:
+    """Whether nobody edits this file while the program runs; `origin` as in a module's spec, `built-in` for one."""
+    if not os.path.isabs(origin):
+        return True
+    return origin.startswith(_LIBRARY_FOLDERS) or any(folder in origin for folder in _INSTALLED)
+
+
+def preimport(modules: Sequence[str]) -> list[str]:
+    """Import packages the last generation used, while nobody waits; one that fails is left to the program itself.
+
+    Returns the names of all modules that are there now and were not before.
+    """
+    before = frozenset(sys.modules)
     for name in modules:
         if name not in sys.modules:
             try:
                 importlib.import_module(name)
             except BaseException:
                 continue
+    return [name for name in sys.modules if name not in before]
+
+
+@contextlib.contextmanager
+def _thread_starters(found: set[str]) -> Generator[None]:
+    """Collect the names of modules that start threads while they are imported, and of those that imported them."""
+    start = threading.Thread.start
+
+    def noted(thread: threading.Thread) -> None:
+        frame: types.FrameType | None = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
+        while frame is not None:
+            if frame.f_code.co_name == "<module>":
+                found.add(frame.f_globals.get("__name__", ""))
+            frame = frame.f_back
+        start(thread)
+
+    threading.Thread.start = noted  # type: ignore[method-assign,assignment]
+    try:
+        yield
+    finally:
+        if threading.Thread.start is noted:
+            threading.Thread.start = start  # type: ignore[method-assign]

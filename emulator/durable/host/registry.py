@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from durable.actor.actor import Actor
 from durable.actor.events import Event
 from durable.actor.pins import Pin, call_pins
+from durable.actor.timeline import record_end
 from durable.errors import DurableError, StorageError
 from durable.host.constructions import Constructions
 from durable.host.open_files import OpenFiles
@@ -260,6 +261,9 @@ class Registry:
             actor.store.on_first_write = actor.store.on_critical = _nobody
             actor.store.lost = None
             self.constructions.ended(actor)
+            record_end(actor)
+            if self._host.life.is_told:
+                self._host.life.left(actor)
         self.files.gone(actor)
 
     def _activate(self, key: ActorKey, store: ActorStore) -> Actor:
@@ -268,6 +272,8 @@ class Registry:
         actor = self._host.context.copy().run(Actor, key, cls, self._host.env, self._host, store)
         store.on_first_write = actor.first_write
         self._actors[key.id] = actor
+        if self._host.life.is_told:
+            self._host.life.woke(actor)
         return actor
 
     def evict(self, actor_id: str) -> bool:

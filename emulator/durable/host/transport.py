@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial
@@ -13,11 +12,13 @@ from durable import values
 from durable.actor.actor import Actor
 from durable.actor.events import CallEvent, Event, FetchEvent
 from durable.actor.failure import raise_from_report
+from durable.actor.timeline import path_of
 from durable.actor.turn import actor_variable
 from durable.errors import ActorResetError, DataCloneError
 from durable.host.bodies import detached, pump_from_actor
 from durable.host.client_ends import far_end, handed_on
 from durable.host.pending_call import PendingCall
+from durable.host.timeline import record_asked
 from durable.limits import INLINE_BODY_BYTES_MAX, RPC_PAYLOAD_BYTES_MAX
 from durable.sdk.http import Headers, Request, Response
 from durable.sdk.ids import DurableObjectId
@@ -37,8 +38,8 @@ class Transport:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._next_id = 0
-        self._remote: dict[int, tuple[asyncio.Future[Any], DurableObjectStub, Actor | None, float]] = {}
-        """Questions to other hosts by their id: whose answer, through which stub, who asked, and when."""
+        self._remote: dict[int, tuple[asyncio.Future[Any], DurableObjectStub, Actor | None, float, str]] = {}
+        """Questions to other hosts by their id: whose answer, through which stub, who asked, when, and what."""
 
     def call(
         self,
@@ -55,7 +56,7 @@ class Transport:
             return PendingCall(future, _nothing)
         if self._host.owns(key.id):
             settle = partial(self._settle, caller, future, stub, method)
-            event = CallEvent(method, values.copy(args), values.copy(kwargs), settle)
+            event = CallEvent(method, values.copy(args), values.copy(kwargs), settle, caller)
             self._deliver(caller, key, event)
             return PendingCall(future, event.cancel)
         payload = values.encode((args, kwargs))
@@ -64,7 +65,7 @@ class Transport:
                 "Serialized RPC arguments or return values are limited to 32MiB, "
                 f"but the size of this value was: {len(payload)} bytes."
             )
-        request_id = self._ask(future, stub, caller)
+        request_id = self._ask(future, stub, caller, method)
         self._say(caller, lambda epoch: self._host.send(Call(request_id, key, method, payload, epoch)))
         return PendingCall(future, partial(self._cancel_remote, request_id))
 
@@ -77,10 +78,10 @@ class Transport:
         content = detached(caller, request.take_content())
         if self._host.owns(key.id):
             request.replace_content(content)
-            event = FetchEvent(Request(request), partial(self._settle, caller, future, stub, "fetch"))
+            event = FetchEvent(Request(request), partial(self._settle, caller, future, stub, "fetch"), caller)
             self._deliver(caller, key, event)
             return PendingCall(future, event.cancel)
-        request_id = self._ask(future, stub, caller)
+        request_id = self._ask(future, stub, caller, path_of(request.method, request.url))
         stream, body = 0, b""
         if isinstance(content, bytes) and len(content) <= INLINE_BODY_BYTES_MAX:
             body = content
@@ -101,7 +102,9 @@ class Transport:
 
     def answered(self, message: HttpReply | CallReply | Failed) -> None:
         """The gateway brings what another host answered."""
-        future, stub, _, _ = self._remote.pop(message.id, (None, None, None, 0.0))
+        future, stub, caller, since, what = self._remote.pop(message.id, (None, None, None, 0.0, ""))
+        if caller is not None and stub is not None:
+            record_asked(caller, since, stub.id, what, message)
         if future is None or stub is None or future.done():
             if isinstance(message, HttpReply) and message.stream:
                 self._host.bodies.refuse(message.stream)
@@ -138,9 +141,9 @@ class Transport:
             served_by.append(_key(stub.id))
         return future
 
-    def _ask(self, future: asyncio.Future[Any], stub: DurableObjectStub, caller: Actor | None) -> int:
+    def _ask(self, future: asyncio.Future[Any], stub: DurableObjectStub, caller: Actor | None, what: str) -> int:
         self._next_id += 1
-        self._remote[self._next_id] = (future, stub, caller, self._host.clock.monotonic())
+        self._remote[self._next_id] = (future, stub, caller, self._host.clock.monotonic(), what)
         return self._next_id
 
     def questions_of(self, callers: list[ActorKey]) -> list[int]:
@@ -148,7 +151,7 @@ class Transport:
         asked_by = {caller.id for caller in callers}
         return [
             number
-            for number, (_, _, caller, _) in self._remote.items()
+            for number, (_, _, caller, _, _) in self._remote.items()
             if caller is not None and caller.key.id in asked_by
         ]
 
@@ -163,7 +166,7 @@ class Transport:
                 settle: Any = getattr(event, "settle", None)
                 if isinstance(settle, partial) and settle.func == self._settle and settle.args[0] is not None:
                     found.setdefault(settle.args[0], []).append((f"{event.label} of {actor.label}", since))
-        for _, stub, caller, since in self._remote.values():
+        for _, stub, caller, since, _ in self._remote.values():
             if caller is not None:
                 found.setdefault(caller, []).append((f"an object of another process, {stub.id}", since))
         return found
@@ -235,10 +238,8 @@ class Transport:
         if broken and stub.broken is None:
             stub.broken = error
         if not future.done():
+            # A call that nobody awaits is reported by the loop: it has a report of its own.
             future.set_exception(error)
-            # A call nobody awaits may fail unseen, as on the platform; the callee's log has it.
-            with contextlib.suppress(Exception):
-                future.exception()
 
 
 def handed_over(actor: Actor, response: Response) -> Response:

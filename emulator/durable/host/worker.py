@@ -107,6 +107,7 @@ class Worker:
         self._host = host
         self._entrypoint = entrypoint
         self._running: dict[int, asyncio.Task[None]] = {}
+        self._numbers = host.progress.numbers
 
     @property
     def running(self) -> int:
@@ -135,6 +136,10 @@ class Worker:
         return task is not None
 
     async def _serve(self, message: HttpRequest, body: bytes | PipeReader | None) -> None:
+        numbers = self._numbers
+        if message.id <= numbers[2] and not message.stream:
+            return  # another host has it by now
+        numbers[0] = message.id
         host = self._host
         served_by: list[ActorKey] = []
         served_by_variable.set(served_by)

@@ -12,7 +12,9 @@ from durable.sdk.aliases import CamelCase
 T = TypeVar("T")
 
 
-class SqlCursor(CamelCase, ABC):
+# The two classes of SQL write their camelCase names out: Python reads every attribute of a class with `__getattr__` at
+# twice the price, and SQL reads several for each row.
+class SqlCursor(ABC):
     """Rows of one statement, as dicts keyed by column name."""
 
     column_names: list[str]
@@ -42,8 +44,15 @@ class SqlCursor(CamelCase, ABC):
     def raw(self) -> Any:
         """Remaining rows as lists of values, duplicate column names kept."""
 
+    columnNames = property(lambda self: self.column_names)
+    rowsRead = property(lambda self: self.rows_read)
+    rowsWritten = property(lambda self: self.rows_written)
 
-class SqlStorage(CamelCase, ABC):
+    def toArray(self) -> list[Any]:
+        return self.to_array()
+
+
+class SqlStorage(ABC):
     """The actor's own SQLite database."""
 
     @abstractmethod
@@ -54,6 +63,8 @@ class SqlStorage(CamelCase, ABC):
     @abstractmethod
     def database_size(self) -> int:
         """Bytes in use."""
+
+    databaseSize = property(lambda self: self.database_size)
 
 
 class SyncKv(CamelCase, ABC):

@@ -14,6 +14,7 @@ import os
 import platform
 import struct
 import sys
+import threading
 from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
@@ -158,8 +159,10 @@ class KernelSync:
         self._pool.close()
         if group is not None and self._rest is not None:
             self._rest_done(self._rest)
-        self._call(self._calls.destroy, self._context)
         os.close(self._eventfd)
+        # In a thread: the kernel takes 30 ms to let go of a context that nothing uses any more, and whoever closes may
+        # be a host whose successor waits. A process that ends first loses nothing by it.
+        threading.Thread(target=self._call, args=(self._calls.destroy, self._context), daemon=True).start()
 
 
 class _Timespec(ctypes.Structure):

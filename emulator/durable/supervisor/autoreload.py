@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing, suppress
@@ -11,6 +12,7 @@ from durable.clock import Clock
 from durable.gateway.events import GatewayFault, HostLog, OnEvent
 from durable.limits import WATCHED_FOLDERS_MAX
 from durable.supervisor.debounce import Debounce
+from durable.supervisor.own_writes import OwnWrites
 from durable.supervisor.watcher import Fingerprints, ProjectFiles, Saved, saves, sha256_of
 
 
@@ -30,9 +32,11 @@ class AutoReload:
         self._on_event = on_event
         self._debounce = Debounce(clock)
         self._fingerprints = Fingerprints()
+        self._own_writes = OwnWrites(clock)
         self._fingerprints.look(files.config_files)
         self._loaded: dict[str, str] = {}
-        self._broken = False
+        self.broken = False
+        """What was loaded last cannot run."""
         self._changed: set[str] = set()
         self._saved = asyncio.Event()
         self.watching = asyncio.Event()
@@ -42,7 +46,7 @@ class AutoReload:
 
     def loaded(self, files: Mapping[str, str], *, broken: bool) -> None:
         """A load has read these files (path → hash). While it is `broken`, saving unchanged files tries again."""
-        self._broken = broken
+        self.broken = broken
         # A failed import may have stopped before it read everything: what the last good one read still matters.
         self._loaded = {**self._loaded, **files} if broken else dict(files)
         self._files.loaded = frozenset(self._loaded)
@@ -83,8 +87,9 @@ class AutoReload:
 
     def _take(self, saved: Saved) -> None:
         changed = {path for path in saved.paths if self._fingerprints.changed(path)}
-        if self._broken and not saved.suspected:
+        if self.broken and not saved.suspected:
             changed = set(saved.paths)
+        changed = {path for path in changed if not self._is_own(path)}
         if changed:
             self._changed |= changed
             self._debounce.saved()
@@ -104,16 +109,28 @@ class AutoReload:
 
     async def _reload_changed(self) -> None:
         changed, self._changed = self._changed, set()
-        if not self._broken:
+        if not self.broken:
             # Loaded meanwhile by an earlier reload, or edited back.
             changed = {path for path in changed if path not in self._loaded or sha256_of(path) != self._loaded[path]}
         if not changed:
             return
+        self._own_writes.load_begins()
         try:
             await self._reload(frozenset(changed))
         except Exception:
             # A bug of ours in one reload must not be the end of all reloads.
             self._on_event(GatewayFault(traceback.format_exc()))
+        finally:
+            self._own_writes.load_ends()
+
+    def _is_own(self, path: str) -> bool:
+        """Whether the program writes this file itself each time it is loaded; what it consists of is always a save."""
+        if path in self._loaded or path in self._files.config_files:
+            return False
+        if self._own_writes.saved(path):
+            name = os.path.relpath(path, self._files.root)
+            self._warn(f"{name} changes each time the program is loaded, so its changes count as saves no longer")
+        return path in self._own_writes.found
 
     def _warn(self, text: str) -> None:
         self._on_event(HostLog("warning", text))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from durable.errors import UserInputError
 from durable.gateway.events import Event
-from durable.wire.messages import ErrorReport
+from durable.wire.messages import ErrorReport, Frame
 
 
 class Reloaded(Event, frozen=True):
@@ -29,6 +29,12 @@ class ConfigRejected(Event, frozen=True):
 
     errors: tuple[UserInputError, ...]
     serving: int
+
+
+class ConfigApplied(Event, frozen=True):
+    """The configuration was saved with nothing in it that the running program would have to be loaded anew for."""
+
+    changed: tuple[str, ...]
 
 
 class RestartNeeded(Event, frozen=True):
@@ -56,11 +62,69 @@ class HostDied(Event, frozen=True):
     pid: int
     shard: int
     cause: str
+    frames: tuple[Frame, ...] = ()
+    """Where it was, innermost first, as far as it could say; the user's files by their paths from the project."""
+
+
+class HostBlocked(Event, frozen=True):
+    """A host has not answered for `seconds`; after `limit_seconds` it is replaced, 0 for never.
+
+    `frames` as in `HostDied`; `running` is the object whose code keeps the others waiting, or, where that is not known,
+    what was asked and is not answered. `no_frames_because` says why there is no stack.
+    """
+
+    pid: int
+    shard: int
+    seconds: float
+    limit_seconds: float
+    frames: tuple[Frame, ...]
+    running: tuple[str, ...]
+    no_frames_because: str = ""
+
+
+class BlockedLoop(Event, frozen=True):
+    """One step of user code kept every object of its process waiting; told once for each line.
+
+    `label` is the object (`ChatRoom "general"`), `fix` what to write instead of `source`.
+    """
+
+    label: str
+    file: str
+    line: int
+    function: str
+    source: str
+    duration_ms: float
+    fix: str
+
+
+class DebuggerStopped(Event, frozen=True):
+    """User code stands at a prompt of pdb, or waits for the terminal with one.
+
+    `label` is the object's, empty for the worker and for imports; `terminal` False: it talks elsewhere.
+    """
+
+    pid: int
+    label: str
+    function: str
+    file: str
+    line: int
+    terminal: bool = True
+
+
+class DebuggerContinued(Event, frozen=True):
+    """Nothing of the host stands at a prompt any more; `died`: because the host is gone."""
+
+    pid: int
+    died: bool = False
 
 
 class HostRestarted(Event, frozen=True):
-    """A replacement serves the shard."""
+    """A replacement serves the shard.
+
+    `last_good` says that it runs the code that served before: what is on the disk now was not loaded, or cannot be.
+    """
 
     pid: int
     shard: int
     duration_ms: float
+    last_good: bool = False

@@ -6,7 +6,6 @@ channel does not say that the files are closed.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -14,14 +13,21 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from durable import __version__
 from durable.errors import UserInputError
-from durable.wire.channel import channel_pair
+from durable.supervisor.host_reports import HostReports
+from durable.supervisor.output_pipes import OutputPipes
+from durable.wire.progress import Progress
+from durable.wire.socket_pair import channel_pair
+
+if TYPE_CHECKING:
+    import asyncio  # hosts are started before it is imported
 
 _PROBE_SECONDS = 10.0
 
@@ -64,27 +70,42 @@ class HostProcess:
         self._child = child
         self._on_exit: Callable[[HostExit], None] | None = None
         self._pidfd = -1
+        self.reports = HostReports(-1)
+        self.output: OutputPipes | None = None
+        """What it prints; closed by whoever reads it."""
+        self.progress = Progress.private()
+        self.folder = Path()
 
     @classmethod
-    def spawn(cls, python: str, number: int, *, lock_fd: int, folder: Path) -> HostProcess:
+    def spawn(cls, python: str, number: int, *, lock_fd: int, folder: Path, options: Sequence[str] = ()) -> HostProcess:
         """Start a host in `folder`; raises `UserInputError` when the interpreter cannot be started at all.
 
         Must be called from a thread that lives as long as the host: the kernel ends the host with the thread.
         """
         ours, theirs = channel_pair()
+        reports, report_fd = os.pipe()
+        output = OutputPipes()
+        progress, progress_fd = Progress.share()
+        passed = [theirs.fileno(), report_fd, progress_fd, *([lock_fd] if lock_fd >= 0 else [])]
         command = [python, "-P", "-m", "durable.host", "--channel-fd", str(theirs.fileno()), "--lock-fd", str(lock_fd)]
+        command += ["--report-fd", str(report_fd), "--progress-fd", str(progress_fd)]
+        command += ["--output-token", str(output.token), *options]
         try:
             child = subprocess.Popen(
                 command,
                 cwd=folder,
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
                 stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()] if lock_fd < 0 else [theirs.fileno(), lock_fd],
+                stdout=output.ends[0],
+                stderr=output.ends[1],
+                pass_fds=passed,
                 # Ctrl+C in the terminal reaches the gateway only; what it means for the hosts is decided there.
                 process_group=0,
             )
         except OSError as error:
             ours.close()
+            os.close(reports)
+            output.close()
             if not folder.is_dir():
                 raise UserInputError(f"the project folder {folder} is gone") from error
             raise UserInputError(
@@ -92,7 +113,15 @@ class HostProcess:
             ) from error
         finally:
             theirs.close()
-        return cls(child, ours, number, python)
+            output.handed_over()
+            os.close(report_fd)
+            os.close(progress_fd)
+        process = cls(child, ours, number, python)
+        process.reports = HostReports(reports)
+        process.output = output
+        process.progress = progress
+        process.folder = folder
+        return process
 
     def watch(self, loop: asyncio.AbstractEventLoop, on_exit: Callable[[HostExit], None]) -> None:
         """Have `on_exit` called in `loop` once the process was reaped."""
@@ -107,10 +136,28 @@ class HostProcess:
 
     def kill(self) -> None:
         """SIGKILL; `on_exit` follows. A process that was reaped already is not touched."""
+        self.signal(signal.SIGKILL)
+
+    def signal(self, number: int) -> None:
         # Popen.kill() would reap a zombie behind our back, and then the group's number could mean somebody else.
         if self.exit is None:
             with suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
+                os.kill(self.pid, number)
+
+    def can_show_stack(self) -> bool:
+        """Whether SIGUSR1 would be caught: one that is not ends the process."""
+        caught = _status_of(self.pid, "SigCgt")
+        return self.exit is None and (not caught or bool(int(caught, 16) >> (signal.SIGUSR1 - 1) & 1))
+
+    @property
+    def is_halted(self) -> bool:
+        """Whether a signal such as SIGSTOP holds it."""
+        return _status_of(self.pid, "State").startswith("T")
+
+    @property
+    def is_traced(self) -> bool:
+        """Whether a debugger such as gdb is attached."""
+        return _status_of(self.pid, "TracerPid") not in ("", "0")
 
     def kill_and_reap(self) -> None:
         """End a process that nobody watches yet."""
@@ -118,6 +165,10 @@ class HostProcess:
         self._child.wait()
         self._kill_group()
         self.channel_socket.close()
+        self.reports.close()
+        self.progress.close()
+        if self.output is not None:
+            self.output.close()
 
     def _ended(self, loop: asyncio.AbstractEventLoop) -> None:
         loop.remove_reader(self._pidfd)
@@ -141,6 +192,15 @@ class HostProcess:
         """End what the host leaves behind: forked children share its channel and could outlive the emulator."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
+
+
+def _status_of(pid: int, name: str) -> str:
+    """A line of proc(5)'s status; empty where there is none."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith(f"{name}:"):
+                return line.partition(":")[2].strip()
+    return ""
 
 
 def explain_silent_death(python: str, exit: HostExit) -> UserInputError | None:

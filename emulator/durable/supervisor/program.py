@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,23 @@ class Program:
     namespaces: Sequence[NamespaceInfo]
     state: Path
 
-    def load_message(self, *, host_number: int, shard: int, shards: int, preimport: Sequence[str] = ()) -> Load:
+    def loads_like(self, other: Program) -> bool:
+        """Whether a host would be told the same, and be limited alike."""
+        same = self.load_message(host_number=0, shard=0, shards=1) == other.load_message(
+            host_number=0, shard=0, shards=1
+        )
+        return same and self.config.dev.memory_mb == other.config.dev.memory_mb
+
+    def load_message(
+        self,
+        *,
+        host_number: int,
+        shard: int,
+        shards: int,
+        preimport: Sequence[str] = (),
+        sources: Mapping[str, bytes] | None = None,
+    ) -> Load:
+        """`sources` are compiled in place of what these files hold now."""
         config = self.config
         return Load(
             root=str(config.root),
@@ -36,4 +52,15 @@ class Program:
             preimport=list(preimport),
             pitr_days=config.dev.pitr_days,
             portability=config.dev.portability,
+            memory_mb=config.dev.memory_mb,
+            sources=dict(sources or {}),
+            secrets=sorted(config.secrets),
         )
+
+
+def config_files(config: Config) -> list[Path]:
+    """Every file that the configuration is read from, whether or not it exists."""
+    names = [".dev.vars", ".env"]
+    if config.environment is not None:
+        names += [f"{name}.{config.environment}" for name in names]
+    return [config.path, *(config.root / name for name in names)]

@@ -14,17 +14,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from durable.config import check_classes
-from durable.errors import ConfigError, UserInputError
+from durable.errors import UserInputError
 from durable.gateway.link import HostLink
 from durable.limits import STALE_LOADS_MAX
 from durable.supervisor.host import Host
+from durable.supervisor.last_good import sources_of
 from durable.supervisor.program import Program
-from durable.supervisor.watcher import differing
 from durable.wire.messages import AutoResponseState, Closed, ErrorReport, LoadFailed, Ready, SocketState
 
 _POLL_SECONDS = 0.005
@@ -62,6 +62,9 @@ class Loaded:
     files: dict[str, str]
     modules: tuple[str, ...]
     warnings: tuple[str, ...]
+    classes: tuple[str, ...]
+    sources: Mapping[str, bytes]
+    """What `files` held, unless that is too much to be kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,26 +76,32 @@ class Refused:
 
     report: ErrorReport
     files: dict[str, str]
-    errors: tuple[ConfigError, ...] = ()
+    errors: tuple[UserInputError, ...] = ()
     died: bool = False
 
 
-async def load_generation(program: Program, take: Callable[[int], Host], modules: Sequence[str]) -> Loaded | Refused:
+async def load_generation(
+    program: Program,
+    take: Callable[[int], Host],
+    modules: Sequence[str],
+    *,
+    sources: Mapping[str, bytes] | None = None,
+) -> Loaded | Refused:
     """Load the program into one host per shard; the hosts of a failed attempt are killed before it returns.
 
-    Files that changed while they were imported are loaded again, in fresh processes. Raises `UserInputError` when the
-    interpreter cannot be a host.
+    Files that changed while they were imported are loaded again, in fresh processes; `sources` are loaded in place of
+    what is on the disk. Raises `UserInputError` when the interpreter cannot be a host.
     """
     shards = program.config.dev.hosts
     for attempt in range(STALE_LOADS_MAX):
         hosts: list[Host] = []
         try:
             hosts += [take(shard) for shard in range(shards)]
-            outcomes = await asyncio.gather(*(load_one(program, host, modules) for host in hosts))
+            outcomes = await asyncio.gather(*(load_one(program, host, modules, sources=sources) for host in hosts))
+            loaded = sources or sources_of(outcome.files for outcome in outcomes)
             # A program that writes its own sources would be stale for ever: the last attempt counts.
-            last = attempt == STALE_LOADS_MAX - 1
-            if last or not any(differing(outcome.files) for outcome in outcomes):
-                result = _judged(hosts, outcomes)
+            if loaded is not None or attempt == STALE_LOADS_MAX - 1:
+                result = _judged(hosts, outcomes, loaded or {})
                 if isinstance(result, Loaded):
                     hosts = []
                 return result
@@ -102,22 +111,28 @@ async def load_generation(program: Program, take: Callable[[int], Host], modules
     raise AssertionError("the last attempt always returns")
 
 
-async def load_one(program: Program, host: Host, modules: Sequence[str]) -> Ready | Refused:
+async def load_one(
+    program: Program, host: Host, modules: Sequence[str], *, sources: Mapping[str, bytes] | None = None
+) -> Ready | Refused:
     """Load the program into one host and hold its classes against the configuration."""
     load = program.load_message(
-        host_number=host.process.number, shard=host.shard, shards=program.config.dev.hosts, preimport=modules
+        host_number=host.process.number,
+        shard=host.shard,
+        shards=program.config.dev.hosts,
+        preimport=modules,
+        sources=sources,
     )
     outcome = await host.load(load, seconds_max=program.config.dev.watchdog_seconds)
     if isinstance(outcome, LoadFailed):
         return Refused(outcome.error, outcome.files, died=host.died_loading)
-    errors = tuple(check_classes(program.config, outcome.classes))
+    errors = tuple(check_classes(program.config, outcome.classes, actors=outcome.actors))
     if errors:
         return Refused(report_of_config(errors), outcome.files, errors)
     return outcome
 
 
-async def drain(hosts: Sequence[Host | None], seconds: float, sockets: ClientSide) -> None:
-    """End a generation; when this returns none of its processes has a file open."""
+async def drain(hosts: Sequence[Host | None], seconds: float, sockets: ClientSide, *, lingers: bool = False) -> None:
+    """End a generation; when this returns none of its processes has a file open, but those that `lingers` may live."""
     alive = [host for host in hosts if host is not None and host.alive]
     deadline = time.monotonic() + seconds
     # What runs in one host may still call objects of another, handlers of socket events too: none is told to close
@@ -128,7 +143,7 @@ async def drain(hosts: Sequence[Host | None], seconds: float, sockets: ClientSid
         await asyncio.sleep(_POLL_SECONDS)
 
     async def end(host: Host) -> None:
-        closed: Closed | None = await host.drain(max(0.0, deadline - time.monotonic()))
+        closed: Closed | None = await host.drain(max(0.0, deadline - time.monotonic()), lingers=lingers)
         if closed is not None:
             sockets.host_closed(host.link, closed.not_begun)
         else:
@@ -152,6 +167,11 @@ def release(routes: Routes, sockets: ClientSide) -> None:
     sockets.release()
 
 
+def refused_for(error: UserInputError) -> Refused:
+    """The same for an error of the configuration, or of what is installed, that no host was needed to find."""
+    return Refused(report_of_config([error]), {}, (error,))
+
+
 def report_of_config(errors: Sequence[UserInputError]) -> ErrorReport:
     """What is wrong with the configuration, as the error page shows it."""
     texts = [f"{error}\n\n{error.fix}" if error.fix else str(error) for error in errors]
@@ -159,16 +179,20 @@ def report_of_config(errors: Sequence[UserInputError]) -> ErrorReport:
     return ErrorReport(type=name, message="\n\n".join(texts), module="durable.errors", qualname=name)
 
 
-def _judged(hosts: Sequence[Host], outcomes: Sequence[Ready | Refused]) -> Loaded | Refused:
+def _judged(
+    hosts: Sequence[Host], outcomes: Sequence[Ready | Refused], sources: Mapping[str, bytes]
+) -> Loaded | Refused:
     for outcome in outcomes:
         if isinstance(outcome, Refused):
             return outcome
     files: dict[str, str] = {}
     modules: dict[str, None] = {}
     warnings: dict[str, None] = {}
+    classes: dict[str, None] = {}
     for outcome in outcomes:
         assert isinstance(outcome, Ready)
         files.update(outcome.files)
         modules.update(dict.fromkeys(outcome.modules))
         warnings.update(dict.fromkeys(outcome.warnings))
-    return Loaded(tuple(hosts), files, tuple(modules), tuple(warnings))
+        classes.update(dict.fromkeys(outcome.classes))
+    return Loaded(tuple(hosts), files, tuple(modules), tuple(warnings), tuple(classes), sources)

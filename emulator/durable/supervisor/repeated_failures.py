@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from durable.gateway.events import Event, OnEvent, UserCodeFailed
 from durable.limits import FAILURES_TOLD_MAX, FAILURES_TOLD_SECONDS
-from durable.supervisor.events import ConstructionFailing, Reloaded
+from durable.supervisor.events import ConstructionFailing, Reloaded, ReloadFailed
+from durable.supervisor.shown_failures import ShownFailures
 from durable.wire.messages import ErrorReport
 
 CallLater = Callable[..., asyncio.TimerHandle]
@@ -37,20 +38,44 @@ class _Told:
 class RepeatedFailures:
     """Passes events on, but of failing constructors only what is new."""
 
-    def __init__(self, on_event: OnEvent, call_later: CallLater | None = None) -> None:
-        """`call_later` is that of the loop that runs when the first failure comes, if it is not given."""
-        self._on_event = on_event
+    def __init__(
+        self, on_event: OnEvent, call_later: CallLater | None = None, shown: ShownFailures | None = None
+    ) -> None:
+        """`call_later` is that of the loop that runs when the first failure comes, if it is not given.
+
+        `shown` is asked what of a report may be told.
+        """
+        self._on_event = self._first = on_event
+        self._shown = shown
         self._call_later = call_later
         self._told: dict[tuple[str, str, int], _Told] = {}
 
     def __call__(self, event: Event) -> None:
-        if type(event) is UserCodeFailed and event.report.method == "__init__":
-            self._failed(event)
-            return
+        if type(event) is UserCodeFailed or type(event) is ReloadFailed:
+            told = event if self._shown is None else self._shown.shown(event)
+            if told is None:
+                return
+            event = told
+            if type(event) is UserCodeFailed and event.report.method == "__init__":
+                self._failed(event)
+                return
         if type(event) is Reloaded:
             # Another program: what fails in it is news.
             self.close()
         self._on_event(event)
+
+    def listen(self, listener: OnEvent | None) -> None:
+        """Have what is passed on told to one more; None: to nobody else any more, at no cost for anybody."""
+        first = self._first
+        if listener is None:
+            self._on_event = first
+            return
+
+        def both(event: Event) -> None:
+            first(event)
+            listener(event)
+
+        self._on_event = both
 
     def close(self) -> None:
         """Tell what was counted, and forget everything."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from durable.errors import UserInputError
 from durable.supervisor.host import Host
 
 
@@ -25,6 +28,16 @@ class Standbys:
             if shard not in self._hosts:
                 host = self._hosts[shard] = self._spawn(shard)
                 host.warm_up(modules)
+
+    async def prepare_after(
+        self, delay_seconds: float, alone: asyncio.Lock, shards: int, modules: Callable[[], Sequence[str]]
+    ) -> None:
+        """The same, later, and not while hosts are exchanged."""
+        await asyncio.sleep(delay_seconds)
+        async with alone:
+            # The interpreter may be gone; whoever needs a host next will say so.
+            with suppress(UserInputError):
+                self.prepare(shards, modules())
 
     def take(self, shard: int) -> Host:
         """The shard's standby, or a cold host when there is none that can be trusted."""

@@ -208,15 +208,14 @@ class App:
         import aiohttp
 
         from durable.emulator import Emulator
+        from durable.supervisor.spawner import HostSpawner
 
         self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
         self._emulator = Emulator(
             self._config,
-            state=self._state,
-            python=self._python,
+            HostSpawner(self._state, self._config.root, python=self._python, what="durable.testing"),
             on_event=self._tell,
             watch=False,
-            what="durable.testing",
         )
         await self._emulator.start()
         self.url = self._emulator.url
@@ -242,12 +241,20 @@ class App:
 
     def _wait(self, work: Coroutine[Any, Any, Any], seconds: float = CALL_SECONDS) -> Any:
         assert self._loop is not None, "the app is not running"
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        future = asyncio.run_coroutine_threadsafe(self._with_output(work), self._loop)
         try:
             return future.result(seconds)
         except concurrent.futures.TimeoutError:
             future.cancel()
             raise
+
+    async def _with_output(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """The result of `work`, after everything that was printed for it."""
+        try:
+            return await work
+        finally:
+            if self._emulator is not None:
+                self._emulator.read_output()
 
     def _raise_load_failure(self) -> None:
         text, self._load_failure = self._load_failure, ""
@@ -255,19 +262,25 @@ class App:
             raise LoadFailedError(text)
 
     def _tell(self, event: Event) -> None:
-        """Where pytest shows it when the test fails: standard error."""
-        from durable.gateway.events import GatewayFault, HostLog, UserCodeFailed
+        """Where pytest shows it when the test fails: standard error, or what the program itself printed to."""
+        from durable.gateway.error_page import failure
+        from durable.gateway.events import GatewayFault, HostLog, Output, OutputLeftOut, UserCodeFailed
         from durable.supervisor.events import ConfigRejected, HostDied, ReloadFailed
+        from durable.wire.traceback_text import traceback_text
 
         match event:
             case ReloadFailed(report=report):
-                self._load_failure = report.traceback or f"{report.type}: {report.message}"
+                self._load_failure = traceback_text(report)
             case ConfigRejected(errors=errors):
                 self._load_failure = "\n\n".join(f"{error}\n{error.fix}".rstrip() for error in errors)
             case UserCodeFailed(report=report):
-                print(report.traceback or f"{report.type}: {report.message}", file=sys.stderr)
+                print(failure("text", report).decode(), file=sys.stderr)
             case HostLog(text=text, label=label):
                 print(f"{label}: {text}" if label else text, file=sys.stderr)
+            case Output(stream=stream, text=text):
+                print(text, file=sys.stdout if stream == "stdout" else sys.stderr)
+            case OutputLeftOut(lines=lines):
+                print(f"… {lines} more lines", file=sys.stderr)
             case HostDied(pid=pid, cause=cause):
                 print(f"the host (pid {pid}) {cause}", file=sys.stderr)
             case GatewayFault(traceback=traceback):

@@ -17,6 +17,7 @@ from durable.errors import WireError
 from durable.limits import CHANNEL_HIGH_WATER_BYTES
 from durable.wire.codec import FrameReader, FrameWriter
 from durable.wire.messages import Message
+from durable.wire.socket_pair import BUFFER_BYTES
 
 _SLICE_BYTES = 2 * 1024
 """Bytes handed over, or taken in, at a time while frames are small: some ten requests.
@@ -25,19 +26,7 @@ Both processes then work at once. With everything in one piece, the host would i
 sixty-four clients ask, and the gateway while the host runs it all.
 """
 
-_BUFFER_BYTES = 256 * 1024
-"""One read inside a large frame, and what the kernel may keep for us."""
-
 M = TypeVar("M")
-
-
-def channel_pair() -> tuple[socket.socket, socket.socket]:
-    """Two connected, non-blocking stream sockets; the second one is for the child."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    for end in (ours, theirs):
-        end.setblocking(False)
-        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
-    return ours, theirs
 
 
 class Channel(Generic[M]):
@@ -62,6 +51,8 @@ class Channel(Generic[M]):
         self._flush_planned = False
         self._drained: asyncio.Event | None = None
         self.closed = False
+        self.reads = 0
+        """How often something was read: a sign of life from the other side."""
         sock.setblocking(False)
         self._loop.add_reader(sock.fileno(), self._readable)
 
@@ -93,6 +84,12 @@ class Channel(Generic[M]):
             self._unsent = data
             del self._unsent[:sent]
             self._loop.add_writer(self._socket.fileno(), self._writable)
+
+    def push(self) -> None:
+        """Hand over as much as the kernel takes, for whoever keeps the loop from doing it."""
+        self.flush()
+        if self._unsent and not self.closed:
+            self._writable()
 
     @property
     def unsent_bytes(self) -> int:
@@ -138,7 +135,7 @@ class Channel(Generic[M]):
     def _readable(self) -> bool:
         """Read once; False when nothing was there."""
         try:
-            data = self._socket.recv(_BUFFER_BYTES if self._reader.is_inside_frame else _SLICE_BYTES)
+            data = self._socket.recv(BUFFER_BYTES if self._reader.is_inside_frame else _SLICE_BYTES)
         except (BlockingIOError, InterruptedError):
             return False
         except OSError:
@@ -147,6 +144,7 @@ class Channel(Generic[M]):
         if not data:
             self._end(None)
             return False
+        self.reads += 1
         try:
             messages = self._reader.feed(data)
         except WireError as error:

@@ -31,13 +31,50 @@ WORKER = ActorKey("Default", "0" * 64)
 
 
 class Frame(msgspec.Struct, array_like=True, frozen=True):
-    """One frame of a traceback; `user` tells the user's own files from packages and the engine."""
+    """One frame of a traceback; `user` tells the user's own files from packages and the engine.
+
+    A user's frame comes with the lines around it: `context` begins with line `context_line` and holds `line` too.
+    What ran in it stands from `column` to before `end_column`, counted from 1; both are 0 when that is not known.
+    """
 
     file: str
     line: int
     function: str
     source: str
     user: bool
+    context: str = ""
+    context_line: int = 0
+    column: int = 0
+    end_column: int = 0
+    package: str = ""
+    """Whose code it is when it is not the user's: "durable", "aiohttp", "Python"."""
+    place: str = ""
+    """What ran: `ChatRoom "general".say(text='hello')`; frames of a caller and of the actor it asked differ in it."""
+    repeats: int = 0
+    """How many more of the same were in a row: a function that calls itself."""
+
+
+class FailedSql(msgspec.Struct, array_like=True, frozen=True):
+    """The statement that SQLite refused, shortened; `offset` is the character it stumbled over, -1 when unknown."""
+
+    text: str
+    bindings: int = 0
+    offset: int = -1
+
+
+class RelatedError(msgspec.Struct, array_like=True, frozen=True):
+    """Another exception of the same failure: what led to the one before it, or a member of its group.
+
+    `relation` is "cause" (`raise … from`), "context" (raised while that one was handled) or "member"; `depth` counts
+    the groups around it.
+    """
+
+    relation: str
+    type: str
+    message: str
+    frames: list[Frame] = []
+    notes: list[str] = []
+    depth: int = 0
 
 
 class ErrorReport(msgspec.Struct, array_like=True, frozen=True):
@@ -45,7 +82,8 @@ class ErrorReport(msgspec.Struct, array_like=True, frozen=True):
 
     `module`, `qualname` and `args` (encoded, empty when they cannot be) let the caller's side raise the same type.
     `flags` holds the platform's properties that are true: "remote", "durable_object_reset", "overloaded", "retryable".
-    `label` names the object (`ChatRoom "general"`), `method` what ran in it.
+    `label` names the object (`ChatRoom "general"`), `method` what ran in it, `arguments` what it was given, shortened:
+    `text='hello wor…', n=3`. `id` is the same wherever the same failure turns up again, empty when nobody minds.
     """
 
     type: str
@@ -54,10 +92,14 @@ class ErrorReport(msgspec.Struct, array_like=True, frozen=True):
     qualname: str = "Exception"
     args: bytes = b""
     frames: list[Frame] = []
-    traceback: str = ""
     label: str = ""
     method: str = ""
     flags: list[str] = []
+    arguments: str = ""
+    notes: list[str] = []
+    sql: FailedSql | None = None
+    related: list[RelatedError] = []
+    id: str = ""
 
 
 # --- life of a host -------------------------------------------------------------------------------------------
@@ -100,6 +142,12 @@ class Load(Message, frozen=True, tag=2):
     """What to do about code that would not run on the platform: "warn", "error" or "off"."""
     pitr_days: int = 0
     """Days for which the history of objects is kept; 0: none is."""
+    memory_mb: int = 0
+    """What a host may hold; 0: as much as there is."""
+    sources: dict[str, bytes] = {}
+    """Project file → what to compile in its place: the code that served before what is on the disk now."""
+    secrets: list[str] = []
+    """Which of `vars` are secrets: no report shows their values."""
 
 
 class Preimport(Message, frozen=True, tag=3):
@@ -115,6 +163,8 @@ class Ready(Message, frozen=True, tag=4):
     files: dict[str, str]
     modules: list[str]
     warnings: list[str] = []
+    actors: list[str] = []
+    """Those of `classes` that objects can be made of."""
 
 
 class LoadFailed(Message, frozen=True, tag=5):
@@ -154,9 +204,13 @@ class Attach(Message, frozen=True, tag=6):
 
 
 class Drain(Message, frozen=True, tag=7):
-    """Gateway → host: start nothing new from outside, finish what runs, commit, close the files, say `Closed`, exit."""
+    """Gateway → host: start nothing new from outside, finish what runs, commit, close the files, say `Closed`, exit.
+
+    `lingers`: between the last two, bodies that workers stream may end, until the same deadline.
+    """
 
     deadline_seconds: float
+    lingers: bool = False
 
 
 class Closed(Message, frozen=True, tag=8):
@@ -187,6 +241,76 @@ class ClockSet(Message, frozen=True, tag=10):
 
     offset_ms: int
     frozen_ms: int | None = None
+
+
+class Ping(Message, frozen=True, tag=11):
+    """Gateway → host: does your loop run?"""
+
+    number: int
+
+
+class Pong(Message, frozen=True, tag=12):
+    """Host → gateway: the answer to `Ping`. `shows_stack`: SIGUSR1 still makes the host report its stack."""
+
+    number: int
+    shows_stack: bool = True
+
+
+class LoopBlocked(Message, frozen=True, tag=13):
+    """Host → gateway, when it is over: one step of user code kept everything else waiting. Said once for each place.
+
+    `label` is the object whose code it was; `fix` says what to write instead.
+    """
+
+    label: str
+    frame: Frame
+    milliseconds: float
+    fix: str
+
+
+class DebuggerEntered(Message, frozen=True, tag=16):
+    """Host → gateway: user code stops in pdb; `stop` counts from 1 in each host.
+
+    `terminal`: it waits until the terminal is its own. `label` is the object's, empty for the worker and for imports.
+    """
+
+    stop: int
+    label: str
+    function: str
+    file: str
+    line: int
+    terminal: bool = True
+
+
+class DebuggerLeft(Message, frozen=True, tag=17):
+    """Host → gateway: that stop is over; it has given the terminal back."""
+
+    stop: int
+
+
+class DebuggerListening(Message, frozen=True, tag=18):
+    """Host → gateway: debugpy takes clients at this port of 127.0.0.1."""
+
+    port: int
+
+
+class TellLife(Message, frozen=True, tag=14):
+    """Gateway → host: say which objects come into memory and leave it, or stop saying so."""
+
+    wanted: bool
+
+
+class Woke(Message, frozen=True, tag=15):
+    """Host → gateway, after `TellLife`: an actor is being constructed."""
+
+    actor: ActorKey
+
+
+class Left(Message, frozen=True, tag=19):
+    """Host → gateway, after `TellLife`: an actor has left memory; `cause` is what reset it, "" for an eviction."""
+
+    actor: ActorKey
+    cause: str = ""
 
 
 # --- requests, in both directions -----------------------------------------------------------------------------
@@ -525,6 +649,18 @@ class Evict(Message, frozen=True, tag=82):
     actor: ActorKey
 
 
+class EvictAll(Message, frozen=True, tag=86):
+    """Gateway → host: drop every live instance of this namespace, or of all, that nothing keeps in memory.
+
+    Answered with `CallReply`:
+    `{"evicted": 12, "pinned": [{"namespace": …, "name": …, "id": …, "pins": [… as in `Look`]}], "pinned_count": 1}`.
+    """
+
+    id: int
+    actor: ActorKey | None
+    namespace: str
+
+
 class Look(Message, frozen=True, tag=84):
     """Gateway → host: is the object in memory, and what keeps it there? Wakes nobody.
 
@@ -534,6 +670,27 @@ class Look(Message, frozen=True, tag=84):
 
     id: int
     actor: ActorKey
+
+
+class Recall(Message, frozen=True, tag=85):
+    """Gateway → host: what do you remember of this object, of those of this namespace, or of all? Wakes nobody.
+
+    The last `entries_max` things that ended after `since_us` and by `until_us`, microseconds of the monotonic clock.
+    Answered with `CallReply`, whose payload is MessagePack of `list[durable.wire.timeline.Remembered]`.
+    """
+
+    id: int
+    actor: ActorKey | None
+    since_us: int
+    until_us: int
+    entries_max: int
+    namespace: str = ""
+
+
+class TimelineLeft(Message, frozen=True, tag=87):
+    """Host → gateway, before `Closed`: what it remembers last, as in the answer to `Recall`; that ends with it."""
+
+    payload: bytes
 
 
 class Restore(Message, frozen=True, tag=83):
@@ -551,14 +708,17 @@ class Restore(Message, frozen=True, tag=83):
 
 
 FromGateway = (
-    Load | Preimport | Attach | Drain | ClockSet
+    Load | Preimport | Attach | Drain | ClockSet | Ping | TellLife
     | HttpRequest | HttpReply | Call | CallReply | Failed | Cancel | BodyChunk | BodyEnd | BodyCredit
     | SocketMessage | SocketClosed | SocketFailed | AutoResponded
-    | IndexDurable | IndexFound | AlarmDue | AlarmGiveUp | RunScheduled | Inspect | Evict | Look | Restore
+    | IndexDurable | IndexFound | AlarmDue | AlarmGiveUp | RunScheduled | Inspect | Evict
+    | EvictAll | Look | Recall | Restore
 )  # fmt: skip
 FromHost = (
-    Hello | Ready | LoadFailed | Closed | Log
+    Hello | Ready | LoadFailed | Closed | Log | Woke | Left | Pong | LoopBlocked
+    | DebuggerEntered | DebuggerLeft | DebuggerListening
     | HttpRequest | HttpReply | Call | CallReply | Failed | Cancel | BodyChunk | BodyEnd | BodyCredit
     | SocketAccepted | SocketSend | SocketClose | SocketAttachment | SetAutoResponse | Begun | Done
     | EpochDurable | EpochFailed | IndexPut | IndexRemove | IndexFind | AlarmReply | InspectReply
+    | TimelineLeft
 )  # fmt: skip

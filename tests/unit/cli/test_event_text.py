@@ -27,7 +27,19 @@ REPORT = ErrorReport("ValueError", "no", frames=[Frame("/p/main.py", 3, "f", "ra
         (gateway.RequestServed("POST", "/x", 500, 1234.0, "Room", None), "POST /x 500 1.2 s Room"),
         (gateway.SocketOpened("Room", "a"), 'socket opened Room "a"'),
         (gateway.SocketGone("Room", "a", 1001), 'socket closed 1001 Room "a"'),
-        (gateway.AlarmFired("Room", "a", 0, "done"), 'alarm done Room "a"'),
+        (gateway.AlarmFired("Room", "a", 0, "done", late_ms=99), 'alarm done Room "a"'),
+        (gateway.AlarmFired("Room", "a", 0, "done", late_ms=3200), 'alarm done Room "a", 3.2 s late'),
+        (gateway.AlarmFired("Room", "a", 0, "failed", 2, 3200), 'alarm failed Room "a", retry 2'),
+        (gateway.ObjectWoke("Room", "a"), 'woke Room "a"'),
+        (gateway.ObjectEvicted("Room", "a"), 'evicted Room "a"'),
+        (gateway.ObjectEvicted("Room", "a", "ValueError: \x1b"), 'reset Room "a": ValueError: \\x1b'),
+        (gateway.Output("stdout", "hi", "Room", "a", "ab"), 'Room "a" │ hi'),
+        (gateway.Output("stderr", "hi", "Room", None, "0123456789"), "Room 01234567 │ hi"),
+        (gateway.Output("stdout", "hi"), "│ hi"),
+        (gateway.Output("stdout", ""), "│ "),
+        (gateway.OutputLeftOut(12_000, "Room", "a"), '… 12 000 more lines of Room "a"'),
+        (gateway.OutputLeftOut(1), "… 1 more line"),
+        (gateway.OutputLeftOut(7, others=2), "… 7 more lines of 2 other objects"),
         (
             gateway.SocketEventsLost(2),
             "2 socket events were running when their host died; they are not delivered again",
@@ -88,6 +100,11 @@ REPORT = ErrorReport("ValueError", "no", frames=[Frame("/p/main.py", 3, "f", "ra
             '3 more events met a constructor that fails, in 2 s: Room "a": ValueError: boom',
         ),
         (supervisor.HostRestarted(13, 0, 80.0), "a new host (pid 13) serves, after 80 ms"),
+        (
+            supervisor.HostRestarted(13, 0, 80.0, last_good=True),
+            "a new host (pid 13) serves the last good code, not what is on the disk, after 80 ms",
+        ),
+        (supervisor.ConfigApplied(("durable.toml",)), "read again, and nothing to reload for: durable.toml"),
         (supervisor.RestartNeeded(("[dev] port",)), "changed, and takes effect at the next start: [dev] port"),
     ],
 )
@@ -132,6 +149,9 @@ def test_quiet_leaves_out_what_went_well_and_verbose_adds_sockets() -> None:
     assert [quiet.wanted(each) for each in (served, opened, failed)] == [False, False, True]
     assert [PLAIN.wanted(each) for each in (served, opened, failed)] == [True, False, True]
     assert [verbose.wanted(each) for each in (served, opened, failed)] == [True, True, True]
+    woke, output = gateway.ObjectWoke("Room", "a"), gateway.Output("stdout", "x")
+    assert [quiet.wanted(woke), PLAIN.wanted(woke), verbose.wanted(woke)] == [False, False, True]
+    assert quiet.wanted(output)
 
 
 def test_what_was_left_out_is_counted_by_kind() -> None:
@@ -159,6 +179,7 @@ def test_json_lines_are_one_object_each() -> None:
         "duration_ms": 3.5,
         "class_name": "Room",
         "object_name": "a",
+        "object_id": None,
     }
 
 
@@ -184,7 +205,9 @@ def every_event() -> list[type[gateway.Event]]:
 
 @pytest.mark.parametrize("kind", every_event())
 def test_no_event_falls_through_to_its_repr(kind: type[gateway.Event]) -> None:
-    made = {"report": REPORT, "errors": (), "changed": (), "settings": (), "warnings": (), "objects": ()}
+    made: dict[str, object] = {"report": REPORT} | dict.fromkeys(
+        ("errors", "changed", "settings", "warnings", "objects", "frames"), ()
+    )
     texts = dict.fromkeys(kind.__struct_fields__, "x")
     numbers = {name: 1 for name, type_ in kind.__annotations__.items() if str(type_) in ("int", "float")}
     event = kind(**{**texts, **numbers, **{name: made[name] for name in made if name in kind.__struct_fields__}})

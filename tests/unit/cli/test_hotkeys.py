@@ -78,3 +78,38 @@ async def test_without_keys_the_terminal_is_not_touched(monkeypatch) -> None:
     with Hotkeys({}, pair.terminal):
         assert pair.line_editing()
     pair.close()
+
+
+def test_words_follow_the_state_and_a_key_without_any_is_left_out() -> None:
+    state = {"word": "freeze time"}
+    keys = {"f": Hotkey(lambda: state["word"], list), "q": Hotkey("quit", list)}
+    assert help_line(keys) == "[f] freeze time  [q] quit"
+    state["word"] = ""
+    assert help_line(keys) == "[q] quit"
+
+
+@pytest.mark.parametrize(
+    ("typed", "answer", "echo"),
+    [
+        ([b"2", b"h", b"\r"], ["2h"], "2h\n"),
+        ([b"90s\n"], ["90s"], "90s\n"),
+        ([b"3", b"\x7f", b"\x7f", b"2h\n"], ["2h"], "3\b \b2h\n"),
+        ([b"\x1b[A", b"1h\n"], ["1h"], "1h\n"),
+        ([b"2h", b"\x1b"], [], "2h(left)\n"),
+        ([b"\n"], [], "\n"),
+        ([b"\xff\x07\x1a2h\n"], ["\ufffd2h"], "\ufffd2h\n"),
+        ([b"x" * 64, b"\n"], ["x" * 60], "x" * 60 + "\n"),
+    ],
+)
+def test_a_line_is_typed_with_corrections_and_can_be_left(typed: list[bytes], answer: list[str], echo: str) -> None:
+    pressed: list[str] = []
+    answers: list[str] = []
+    echoed: list[str] = []
+    keys = Hotkeys(keys_that_note(pressed))
+    keys.ask(answers.append, echoed.append)
+    for each in typed:
+        keys.press(each)
+    assert (answers, "".join(echoed)) == (answer, echo)
+    assert not pressed
+    keys.press(b"r")
+    assert pressed == ["r"]

@@ -9,7 +9,16 @@ import pytest
 from durable import errors
 from durable.wire.messages import ErrorReport, Frame
 from durable_cli.console import Ink
-from durable_cli.report import StatementError, caret_at, explain, render, render_failure, shown_path
+from durable_cli.report import (
+    AGAIN_IN_FULL_SECONDS,
+    FailureTeller,
+    StatementError,
+    caret_at,
+    explain,
+    render,
+    render_failure,
+    shown_path,
+)
 
 PLAIN = Ink(False)
 
@@ -141,23 +150,24 @@ def test_a_failure_of_user_code_shows_the_raising_line_first_and_only_their_fram
         'error in ChatRoom "a".fetch, GET /room/a\n'
         "  ValueError: no such room\n"
         "  /p/main.py:17 in find\n"
-        '      raise ValueError("no such room")\n'
+        '    > 17 │ raise ValueError("no such room")\n'
         "  /p/main.py:9 in fetch\n"
-        "      return find(request)\n"
-        "  + 2 frames of packages and the engine"
+        "    > 9 │ return find(request)\n"
+        "  … 2 frames of packages"
     )
 
 
 def test_verbose_shows_every_frame() -> None:
     text = render_failure(REPORT, PLAIN, verbose=True)
     assert "/venv/lib/thing.py:7 in wrap" in text
-    assert "frames of packages" not in text
+    assert "… 2" not in text
 
 
 def test_a_failure_without_frames_of_the_users_shows_the_others() -> None:
     report = ErrorReport("KeyError", "'x'", frames=[Frame("/venv/lib/thing.py", 7, "wrap", "call()", False)])
     assert render_failure(report, PLAIN) == (
-        "error in the program\n  KeyError: 'x'\n  /venv/lib/thing.py:7 in wrap\n      call()"
+        "error in the program\n  KeyError: 'x'\n  /venv/lib/thing.py:7 in wrap\n    > 7 │ call()\n"
+        "  … 1 frame of packages"
     )
 
 
@@ -165,7 +175,7 @@ def test_endless_recursion_fills_no_screen() -> None:
     frames = [Frame("/p/main.py", 3, "again", "again()", True)] * 1000
     text = render_failure(ErrorReport("RecursionError", "maximum recursion depth exceeded", frames=frames), PLAIN)
     assert text.count("/p/main.py:3") == 12
-    assert text.endswith("  + 988 frames of yours further out")
+    assert text.endswith("  … 988 frames of yours further out")
 
 
 def test_what_a_program_raises_cannot_drive_the_terminal() -> None:
@@ -174,3 +184,50 @@ def test_what_a_program_raises_cannot_drive_the_terminal() -> None:
     assert "\x1b" not in text
     assert "\x07" not in text
     assert "\n  two" in text
+
+
+def failed(message: str = "no", *, line: int = 3, label: str = 'Room "a"') -> ErrorReport:
+    frames = [Frame("/p/main.py", line, "find", "raise ValueError(text)", True)]
+    return ErrorReport("ValueError", message, frames=frames, label=label, method="say", arguments="n=1")
+
+
+def test_a_failure_that_comes_again_is_told_in_one_line_that_says_what_differs() -> None:
+    teller = FailureTeller(PLAIN, now=lambda: 0.0)
+    first = teller.text(failed(), "GET /a")
+    again = [teller.text(failed("no\nmore", label='Room "b"'), "GET /b"), teller.text(failed(), "")]
+
+    assert first == render_failure(failed(), PLAIN, request="GET /a")
+    assert again == [
+        'error in Room "b".say(n=1), GET /b: ValueError: no (/p/main.py:3, as above: 2 times)',
+        'error in Room "a".say(n=1): ValueError: no (/p/main.py:3, as above: 3 times)',
+    ]
+
+
+def test_another_failure_another_program_and_a_later_one_are_told_in_full() -> None:
+    now = [0.0]
+    teller = FailureTeller(PLAIN, now=lambda: now[0])
+    teller.text(failed(), "")
+
+    assert "\n" in teller.text(failed(line=4), "")
+    teller.forget()
+    assert "\n" in teller.text(failed(), "")
+    now[0] = AGAIN_IN_FULL_SECONDS
+    assert "\n" in teller.text(failed(), "")
+    assert "\n" not in teller.text(failed(), "")
+
+
+def test_of_very_many_failures_the_oldest_are_forgotten() -> None:
+    teller = FailureTeller(PLAIN, now=lambda: 0.0)
+    for line in range(1000):
+        teller.text(failed(line=line), "")
+
+    assert "\n" in teller.text(failed(line=0), "")
+    assert "\n" not in teller.text(failed(line=999), "")
+
+
+def test_a_terminal_sees_colours_and_no_raw_control_character() -> None:
+    text = render_failure(failed("\x1b[2J"), Ink(True))
+
+    assert "\x1b[31;1merror in" in text
+    assert "\x1b[35mraise\x1b[0m" in text
+    assert "\x1b[2J" not in text

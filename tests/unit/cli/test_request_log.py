@@ -5,7 +5,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 
-from durable_cli.request_log import LINES_PER_TICK_MAX, TICK_SECONDS, BackgroundWriter, RequestLog
+from durable_cli.request_log import BOUNDED_LINES_MAX, LINES_PER_TICK_MAX, TICK_SECONDS, BackgroundWriter, RequestLog
 
 
 class Request:
@@ -19,6 +19,9 @@ class Alarm(Request): ...
 class Hidden(Request): ...
 
 
+class Printed(Request): ...
+
+
 class Words:
     """Counts how often it is asked, because that is what costs at high rates."""
 
@@ -27,6 +30,9 @@ class Words:
 
     def wanted(self, event: object) -> bool:
         return not isinstance(event, Hidden)
+
+    def is_bounded(self, event: object) -> bool:
+        return isinstance(event, Printed)
 
     def text(self, event: object) -> str:
         self.asked += 1
@@ -185,3 +191,24 @@ def test_a_reader_that_went_away_is_no_error() -> None:
     writer.write("y")
     writer.close()
     assert writer.idle
+
+
+def test_what_has_a_bound_of_its_own_takes_no_room_from_the_others() -> None:
+    log, _, paper, ticks = make()
+    for number in range(LINES_PER_TICK_MAX * 3):
+        log.add(Printed(f"line {number}"))
+    log.add(Request("GET /"))
+    ticks.step()
+    lines = "".join(paper.written).splitlines()
+    assert lines == [f"line {number}" for number in range(LINES_PER_TICK_MAX * 3)] + ["GET /"]
+
+
+def test_for_a_terminal_that_stands_still_not_even_that_is_kept() -> None:
+    log, _, paper, ticks = make()
+    paper.idle = False
+    for _ in range(BOUNDED_LINES_MAX + 7):
+        log.add(Printed("line"))
+    paper.idle = True
+    ticks.step()
+    lines = "".join(paper.written).splitlines()
+    assert (len(lines), lines[-1]) == (BOUNDED_LINES_MAX + 1, "… 7 more Printed")

@@ -26,16 +26,82 @@ def test_nothing_is_said_when_code_and_migrations_agree(load_text: Load) -> None
 
 def test_a_class_that_the_code_does_not_define_is_placed_at_its_binding(load_text: Load) -> None:
     (error,) = check_classes(load_text(MIGRATED), ["User"])
-    assert error.message == "main.py defines no class Room, which env.ROOM is bound to. It defines User."
+    assert error.message == (
+        "main.py defines no class Room, which env.ROOM is bound to. It defines User. "
+        "Bring the class back; or, to delete it with all its objects, take the binding out and add:"
+    )
     assert (error.file, error.line, error.column) == ("durable.toml", 3, 33)
     assert error.source_line == '  { name = "ROOM", class_name = "Room" },'
+    assert error.fix == '[[migrations]]\ntag = "v2"\ndeleted_classes = ["Room"]'
+
+
+def test_a_class_that_never_was_is_to_be_written(load_text: Load) -> None:
+    (error,) = check_classes(load_text(BOUND), ["User"])[:1]
+    assert error.message == "main.py defines no class Room, which env.ROOM is bound to. It defines User."
     assert error.fix == "from durable import DurableObject\n\nclass Room(DurableObject):\n    ..."
 
 
 def test_a_class_with_nearly_that_name_is_suggested(load_text: Load) -> None:
-    (error,) = check_classes(load_text(MIGRATED), ["room", "User"])
+    (error,) = check_classes(load_text(BOUND), ["room", "User"])[:1]
     assert error.message.endswith('Did you mean "room"?')
     assert error.fix == 'class_name = "room"'
+
+
+RENAMING = '[[migrations]]\ntag = "v2"\nrenamed_classes = [{from = "Room", to = "Hall"}]'
+
+
+def test_a_renamed_class_is_answered_with_its_migration_and_the_binding_to_change(load_text: Load) -> None:
+    (error,) = check_classes(load_text(MIGRATED), ["Default", "Hall", "User"], actors=["Hall", "User"])
+    assert error.message == (
+        "main.py defines no class Room, which env.ROOM is bound to. "
+        "If Room is now called Hall, bind env.ROOM to Hall and add:"
+    )
+    assert error.fix == RENAMING
+
+    done = load_text(MIGRATED.replace('class_name = "Room"', 'class_name = "Hall"') + RENAMING)
+    assert check_classes(done, ["Default", "Hall", "User"], actors=["Hall", "User"]) == []
+
+
+def test_a_renamed_class_whose_binding_has_its_new_name_already_lacks_only_the_migration(load_text: Load) -> None:
+    bound = MIGRATED.replace('class_name = "Room"', 'class_name = "Hall"')
+    (error,) = check_classes(load_text(bound), ["Hall", "User"])
+    assert error.message.endswith("Room is gone from main.py; if Hall is its new name, add:")
+    assert error.fix == RENAMING
+    assert check_classes(load_text(bound + error.fix), ["Hall", "User"]) == []
+
+
+def test_several_renamed_classes_share_one_entry_and_are_matched_by_likeness(load_text: Load) -> None:
+    errors = check_classes(load_text(MIGRATED), ["Users", "Hall"])
+    assert [error.fix for error in errors] == [
+        '[[migrations]]\ntag = "v2"\nrenamed_classes = [{from = "User", to = "Users"}, {from = "Room", to = "Hall"}]'
+    ] * 2
+
+
+def test_what_is_no_class_of_objects_is_nobodys_new_name(load_text: Load) -> None:
+    (error,) = check_classes(load_text(MIGRATED), ["Default", "User"], actors=["User"])
+    assert error.fix == '[[migrations]]\ntag = "v2"\ndeleted_classes = ["Room"]'
+
+
+def test_a_class_that_only_a_migration_still_knows_is_to_be_deleted_there(load_text: Load) -> None:
+    unbound = MIGRATED.replace('  { name = "ROOM", class_name = "Room" },\n', "")
+    (error,) = check_classes(load_text(unbound), ["User"])
+    assert error.message == (
+        "main.py defines no class Room, which migration v1 made. "
+        "Bring the class back; or, to delete it with all its objects, add:"
+    )
+    assert error.fix == '[[migrations]]\ntag = "v2"\ndeleted_classes = ["Room"]'
+    assert error.source_line == 'tag = "v1"'
+    assert check_classes(load_text(unbound + error.fix), ["User"]) == []
+
+
+def test_in_json_a_later_entry_goes_to_the_end_of_those_that_are_there(load_text: Load) -> None:
+    json = (
+        '{"main": "main.py", "durable_objects": {"bindings": [{"name": "A", "class_name": "A"}]},\n'
+        ' "migrations": [{"tag": "v1", "new_sqlite_classes": ["A"]}]}'
+    )
+    (error,) = check_classes(load_text(json, file="wrangler.jsonc"), ["B"])
+    assert error.message.endswith('If A is now called B, bind env.A to B and add to the end of "migrations":')
+    assert error.fix == '{ "tag": "v2", "renamed_classes": [{"from": "A", "to": "B"}] }'
 
 
 def test_an_empty_module_defines_nothing(load_text: Load) -> None:
@@ -58,7 +124,7 @@ def test_all_classes_without_a_migration_go_into_one_snippet_that_ends_the_compl
 
 def test_the_snippet_continues_the_tags_and_speaks_the_files_language(load_text: Load) -> None:
     toml = BOUND + '[[migrations]]\ntag = "v1"\nnew_sqlite_classes = ["Rooms", "User"]\n'
-    (error,) = check_classes(load_text(toml), ["Room", "User"])
+    (error,) = check_classes(load_text(toml), ["Room", "Rooms", "User"])
     assert error.message.endswith('Did you mean "Rooms"?')
     assert error.fix == '[[migrations]]\ntag = "v2"\nnew_sqlite_classes = ["Room"]'
     json = '{"main": "main.py", "durable_objects": {"bindings": [{"name": "A", "class_name": "A"}]}}'

@@ -10,8 +10,9 @@ import pytest
 
 from durable.gateway.events import Event
 from durable.gateway.link import HostLink
-from durable.wire.channel import Channel, channel_pair
+from durable.wire.channel import Channel
 from durable.wire.messages import FromGateway, Message
+from durable.wire.socket_pair import channel_pair
 
 M = TypeVar("M")
 

@@ -16,6 +16,7 @@ from durable import values
 from durable.errors import HostGoneError, LoadFailedError, MigrationError, OverloadedError, ReloadingError
 from durable.gateway import admin as module
 from durable.gateway.admin import Admin
+from durable.gateway.admin_presence import PresenceTools
 from durable.sdk.ids import id_from_name
 from durable.storage.index import IndexRow
 from durable.wire.messages import (
@@ -23,6 +24,7 @@ from durable.wire.messages import (
     CallReply,
     ErrorReport,
     Evict,
+    EvictAll,
     Failed,
     Inspect,
     InspectReply,
@@ -56,6 +58,7 @@ class ScriptedHost:
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
+        self.links: list[Any] = []
         self.reply: Any = InspectReply(1, 0, ["n"], [])
 
     async def link_for(self, actor: ActorKey | None) -> Any:
@@ -87,14 +90,17 @@ class Bench:
         self.reloads = 0
         self.refusal: Exception | None = None
         room = NamespaceInfo(KEY, "Room")
+        spaces = {"Room": room, "ROOMS": room}
+        self.host.links = [self.host]
         self.admin = Admin(
             TOKEN,
             self.host,
             self.index,
-            namespaces=lambda: {"Room": room, "ROOMS": room},
+            namespaces=lambda: spaces,
             status=lambda: {"version": "1", "hosts": [{"shard": 0}]},
             migrate=self.migrate,
             reload=self.reload,
+            more=PresenceTools(self.host, self.index, lambda: spaces).routes(),
         )
 
     async def migrate(self, dry_run: bool) -> dict[str, object]:
@@ -380,6 +386,33 @@ async def test_what_pins_an_object_is_why_it_is_not_evicted(bench: Bench):
 
 
 # --- sql -------------------------------------------------------------------------------------------------------------
+async def test_all_are_evicted_in_every_host_and_the_pinned_are_named(bench: Bench):
+    pinned = {"namespace": KEY, "name": "general", "id": GENERAL, "pins": [{"kind": "timer", "text": "timer due"}]}
+    bench.host.links = [bench.host, None, bench.host]
+    bench.host.reply = CallReply(1, 0, values.encode({"evicted": 3, "pinned": [pinned], "pinned_count": 1}))
+    status, answer, _ = await bench.ask("POST", "/__durable/evict", {"all": True, "class": "ROOMS"})
+    assert (status, answer["evicted"], answer["pinned_count"]) == (200, 6, 2)
+    assert answer["pinned"][0] == {
+        "class": "Room", "name": "general", "id": GENERAL, "pins": [{"kind": "timer", "text": "timer due"}],
+    }  # fmt: skip
+    assert bench.host.asked == [EvictAll(1, None, KEY)] * 2
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"all": True, "class": "Room", "name": "general"}, "either one object is evicted, or all of them are"),
+        ({"name": "general"}, "class is missing"),
+        ({}, "class is missing"),
+    ],
+)
+async def test_what_is_to_be_evicted_has_to_be_said(bench: Bench, body: dict[str, Any], said: str):
+    status, answer, _ = await bench.ask("POST", "/__durable/evict", body)
+    assert status == 400
+    assert said in answer["error"]["message"]
+    assert not bench.host.asked
+
+
 @pytest.mark.parametrize("class_name", ["Room", "ROOMS"])
 async def test_sql_reaches_the_object_by_class_or_binding_and_name(bench: Bench, class_name: str):
     bench.host.reply = InspectReply(1, 0, ["n", "t"], [values.encode([1, "a"]), values.encode([2, None])], True, 7)

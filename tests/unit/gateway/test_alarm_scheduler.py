@@ -164,7 +164,7 @@ async def test_an_alarm_fires_at_its_time_and_not_a_millisecond_before():
     await bench.step()
 
     assert bench.host.due == [AlarmDue(1, actor(1), alarm_ms, 0)]
-    assert bench.events == [AlarmFired("Room", None, alarm_ms, "done")]
+    assert bench.events == [AlarmFired("Room", None, alarm_ms, "done", object_id=actor(1).id)]
     assert bench.scheduler.statistics().waiting == 0
 
 

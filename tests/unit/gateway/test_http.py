@@ -479,8 +479,8 @@ async def test_an_exception_of_the_program_is_shown_and_reported(gateway, client
     assert headers["cache-control"] == "no-store"
     assert json.loads(body)["error"]["message"] == "boo"
     assert gateway.events == [
-        UserCodeFailed(report, "GET", "/x"),
-        RequestServed("GET", "/x", 500, 0.0, "ChatRoom", "general"),
+        UserCodeFailed(report, "GET", "/x", "ChatRoom", "general", ROOM.id),
+        RequestServed("GET", "/x", 500, 0.0, "ChatRoom", "general", ROOM.id),
     ]
     assert not client.closed
 
@@ -667,7 +667,7 @@ async def test_an_upgrade_goes_to_the_worker_and_its_socket_to_the_sockets(gatew
     assert ("upgrade", "websocket") in request.headers
     assert gateway.connected == [(31, gateway.host.link)]
     assert response.endswith(b"connected")
-    assert gateway.events == [RequestServed("GET", "/", 101, 0.0, "ChatRoom", "general")]
+    assert gateway.events == [RequestServed("GET", "/", 101, 0.0, "ChatRoom", "general", ROOM.id)]
 
 
 async def test_a_handshake_that_the_sockets_refuse_is_answered_as_they_say(gateway, client):

@@ -1,8 +1,11 @@
 """Importing the user's program: from source, with hashes, and without mistaking packages for the project."""
 
 import hashlib
+import importlib.util
+import linecache
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -92,3 +95,90 @@ def test_a_package_that_cannot_be_preimported_is_left_to_the_program(tmp_path: P
     sys.path.insert(0, str(tmp_path))
     preimport(["exits_at_import", "no_such_module_at_all", "colorsys"])
     assert "colorsys" in sys.modules
+
+
+def test_what_a_standby_imported_ahead_of_time_still_counts_as_used(tmp_path: Path) -> None:
+    main = write(tmp_path, program="import colorsys, json")
+    warm = preimport(["colorsys"])
+    project = Project(str(tmp_path), main, warm=["colorsys", *warm])
+    project.load()
+    assert "colorsys" in project.third_party_modules()
+
+
+def test_only_libraries_are_imported_ahead_of_time(tmp_path: Path) -> None:
+    app, shared, site = tmp_path / "app", tmp_path / "shared", tmp_path / "site-packages"
+    for folder in (app, shared, site):
+        folder.mkdir()
+    write(shared, in_progress="x = 1")
+    write(site, installed="x = 1")
+    sys.path[:0] = [str(shared), str(site)]
+    main = write(app, program="import in_progress, installed")
+    project = Project(str(app), main)
+    project.load()
+    assert "installed" in project.third_party_modules()
+    assert "in_progress" not in project.third_party_modules()
+    # But it is watched, wherever it is.
+    assert set(project.hashes) == {main, str(shared / "in_progress.py")}
+
+
+def test_a_module_that_another_finder_found_is_watched_too(tmp_path: Path) -> None:
+    app, elsewhere = tmp_path / "app", tmp_path / "elsewhere"
+    app.mkdir()
+    elsewhere.mkdir()
+    write(elsewhere, editable="x = 1")
+
+    class EditableFinder:
+        @staticmethod
+        def find_spec(name: str, path: object, target: object = None) -> object:
+            if name == "editable":
+                return importlib.util.spec_from_file_location(name, elsewhere / "editable.py")
+            return None
+
+    sys.meta_path.append(EditableFinder)  # type: ignore[arg-type]
+    main = write(app, program="import editable")
+    project = Project(str(app), main)
+    project.load()
+    assert set(project.hashes) == {main, str(elsewhere / "editable.py")}
+
+
+def test_a_package_whose_import_starts_a_thread_is_left_to_the_program(tmp_path: Path) -> None:
+    app, site = tmp_path / "app", tmp_path / "site-packages"
+    (site / "busy").mkdir(parents=True)
+    app.mkdir()
+    (site / "busy" / "__init__.py").write_text("from busy import worker")
+    (site / "busy" / "worker.py").write_text(
+        "import threading\nthread = threading.Thread(target=lambda: None)\nthread.start()\nthread.join()"
+    )
+    write(site, needs_busy="import busy", quiet="x = 1")
+    sys.path.insert(0, str(site))
+    main = write(app, program="import needs_busy, quiet")
+    start = threading.Thread.start
+    project = Project(str(app), main)
+    project.load()
+    third_party = project.third_party_modules()
+    assert "quiet" in third_party
+    assert {"busy", "busy.worker", "needs_busy"}.isdisjoint(third_party)
+    assert threading.Thread.start is start
+
+
+def test_sources_that_are_handed_in_are_loaded_in_place_of_what_the_disk_holds(tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    main = write(tmp_path, program="broken(", words="WORD = 'new'")
+    sources = {
+        main: b"from parts.one import X\nfrom words import WORD\nvalue = (X, WORD)",
+        str(tmp_path / "parts" / "__init__.py"): b"",
+        str(tmp_path / "parts" / "one.py"): b"X = 1",  # not on the disk any more
+        str(tmp_path / "words.py"): b"WORD = 'old'",
+    }
+    project = Project(str(tmp_path), main, sources=sources)
+    project.load()
+    assert vars(project.module)["value"] == (1, "old")
+    assert project.hashes == {file: hashlib.sha256(source).hexdigest() for file, source in sources.items()}
+
+
+def test_the_lines_that_are_quoted_are_those_that_ran(tmp_path: Path) -> None:
+    main = write(tmp_path, program="value = 1\nother = 2\n")
+    Project(str(tmp_path), main).load()
+    (tmp_path / "program.py").write_text("# a line that was saved later\nvalue = 1\n")
+    linecache.checkcache(main)
+    assert linecache.getline(main, 2) == "other = 2\n"

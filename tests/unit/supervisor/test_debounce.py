@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from durable.clock import ManualClock
+from durable.supervisor import debounce as module
 from durable.supervisor.debounce import Debounce
 
 
@@ -71,7 +72,7 @@ def test_nothing_is_due_after_the_reload_began(clock: ManualClock):
     assert debounce.due_in() is None
 
 
-def test_a_hundred_saves_in_two_seconds_make_three_reloads(clock: ManualClock):
+def reloads_of_a_hundred_saves_in_two_seconds(clock: ManualClock) -> int:
     debounce = Debounce(clock)
     reloads = 0
 
@@ -87,6 +88,15 @@ def test_a_hundred_saves_in_two_seconds_make_three_reloads(clock: ManualClock):
         clock.advance(0.02)
         reloads += reload_if_due()
     clock.advance(1.0)
-    reloads += reload_if_due()
+    return reloads + reload_if_due()
 
-    assert reloads == 3
+
+def test_a_hundred_saves_in_two_seconds_make_three_reloads(clock: ManualClock):
+    assert reloads_of_a_hundred_saves_in_two_seconds(clock) == 3
+
+
+@pytest.mark.parametrize("bound", ["RELOAD_SETTLE_SECONDS", "RELOAD_WAIT_SECONDS_MAX"])
+def test_a_debounce_that_waits_for_nothing_is_noticed(clock: ManualClock, monkeypatch: pytest.MonkeyPatch, bound: str):
+    monkeypatch.setattr(module, bound, 0.0)
+
+    assert reloads_of_a_hundred_saves_in_two_seconds(clock) > 3

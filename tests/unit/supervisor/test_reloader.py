@@ -39,7 +39,7 @@ class FakeHost:
             raise self._answer
         return self._answer
 
-    async def drain(self, seconds: float) -> Closed | None:
+    async def drain(self, seconds: float, *, lingers: bool) -> Closed | None:
         self._diary.append(f"drain {self.shard}")
         return Closed(4, [11, 12]) if self._closes else None
 
@@ -136,6 +136,23 @@ async def test_files_that_changed_while_they_were_imported_are_loaded_again_in_f
 
     assert isinstance(loaded, Loaded)
     assert [host.killed for host in hosts] == [True, True, False, False]
+
+
+async def test_half_a_file_that_does_not_compile_is_loaded_again_when_it_is_whole(program: Program, tmp_path: Path):
+    half = LoadFailed(FAILED.error, {str(tmp_path / "main.py"): "0" * 64})
+
+    loaded, _ = await load(program, [[half, half], [ready(tmp_path), ready(tmp_path)]])
+
+    assert isinstance(loaded, Loaded)
+
+
+async def test_what_was_loaded_is_kept_for_hosts_that_die(program: Program, tmp_path: Path):
+    (tmp_path / "main.py").write_text("class Room: ...")
+
+    loaded, _ = await load(program, [[ready(tmp_path), ready(tmp_path)]])
+
+    assert isinstance(loaded, Loaded)
+    assert loaded.sources == {str(tmp_path / "main.py"): b"class Room: ..."}
 
 
 async def test_a_program_that_is_always_stale_is_taken_at_the_third_attempt(program: Program, tmp_path: Path):

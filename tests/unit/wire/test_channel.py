@@ -8,9 +8,10 @@ import pytest
 
 from durable.errors import WireError
 from durable.limits import CHANNEL_HIGH_WATER_BYTES, FRAME_BYTES_MAX
-from durable.wire.channel import Channel, channel_pair
+from durable.wire.channel import Channel
 from durable.wire.codec import FrameReader, FrameWriter
 from durable.wire.messages import Begun, BodyChunk, EpochDurable, FromHost, Log
+from durable.wire.socket_pair import channel_pair
 
 
 def frames(*messages: Any) -> bytes:

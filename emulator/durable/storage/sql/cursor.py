@@ -20,6 +20,9 @@ class Cursor(SqlCursor):
     actions included, index entries not.
     """
 
+    entry: list[Any] | None = None
+    """What the timeline says of the statement. Its last item counts rows, and those read are known at their end."""
+
     def __init__(
         self,
         check: Callable[[], None],
@@ -62,6 +65,8 @@ class Cursor(SqlCursor):
             self._fail(error)
         if pending is not None:
             self.rows_read += 1
+        elif self.entry is not None:
+            self.entry[-1] = self.rows_read
         return row
 
     def cancel(self, message: str) -> None:

@@ -55,6 +55,10 @@ class Sql:
 
     def exec(self, query: str, *bindings: Any) -> Cursor:
         """Run `query`; `?` takes the bindings by position. Raises SqlError in the platform's wording."""
+        return self.execute(query, bindings)
+
+    def execute(self, query: str, bindings: tuple[Any, ...]) -> Cursor:
+        """The same, for whoever has the bindings in a tuple: to unpack it for a call costs as much as to call twice."""
         transaction = self._transaction
         if get_ident() != transaction.thread:
             transaction.refuse()

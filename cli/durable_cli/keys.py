@@ -1,0 +1,166 @@
+"""The keys of `durable dev`: what each does, and what it is called in the state that things are in.
+
+Reads no terminal, which is for `hotkeys`. Whatever goes wrong is one line, and never the end of the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Final, Protocol
+
+from durable.emulator import Emulator
+from durable.gateway.events import ClockMoved
+from durable.supervisor.events import ConfigApplied, ConfigRejected, Reloaded, ReloadFailed
+from durable_cli.console import Ink, printable
+from durable_cli.durations import parse_duration_ms, shown_duration
+from durable_cli.eviction_text import evicted_text
+from durable_cli.hotkeys import Hotkey, help_line
+
+ERROR_CHARACTERS_MAX: Final = 300
+
+
+class Screen(Protocol):
+    """Where the keys' words go, between the lines of the log."""
+
+    def say(self, text: str) -> None: ...
+    def clear(self) -> None: ...
+    def ask(self, prompt: str, answered: Callable[[str], object]) -> None: ...
+
+
+class Keys:
+    """`table` is for `Hotkeys`; `hear` every event, for the labels."""
+
+    def __init__(self, emulator: Emulator, screen: Screen, ink: Ink, *, stop: Callable[[], object]) -> None:
+        self._emulator = emulator
+        self._screen = screen
+        self._ink = ink
+        self._broken = False
+        """Whether what is on the disk cannot be loaded; older code may serve all the same."""
+        self._frozen = False
+        self._is_known = False
+        """Whether the help line was shown."""
+        self._due_ms: int | None = None
+        """When something is due next, as it was when the help line was last asked for."""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.table: dict[str, Hotkey] = {
+            "o": Hotkey("open", lambda: self._begin("open", self._open_browser())),
+            "r": Hotkey(self._reload_words, lambda: self._begin("reload", emulator.reload())),
+            "s": Hotkey(self._restart_words, lambda: self._begin("restart", self._restart())),
+            "e": Hotkey("evict all", lambda: self._begin("evict", self._evict_all())),
+            "a": Hotkey(self._alarm_words, lambda: self._begin("next alarm", self._next_alarm())),
+            "t": Hotkey("advance time", self._ask_duration),
+            "f": Hotkey(self._freeze_words, lambda: self._begin("time", self._freeze())),
+            "c": Hotkey("clear", screen.clear),
+            "h": Hotkey("help", self.help),
+            "q": Hotkey("quit", stop),
+        }
+
+    # --- words --------------------------------------------------------------------------------------------------------
+    def help(self) -> None:
+        """Say which keys there are, as things stand."""
+        self._begin("help", self._help())
+
+    async def _help(self) -> None:
+        self._due_ms = await self._emulator.time.next_due_ms()
+        self._is_known = True
+        self._show(help_line(self.table))
+
+    def hear(self, event: object) -> None:
+        """Any event of the emulator's, after the log was told: a key that is called something else now is shown."""
+        match event:
+            case ReloadFailed() | ConfigRejected():
+                if not self._broken:
+                    self._broken = True
+                    self._show_key("r")
+            case Reloaded() | ConfigApplied():
+                self._broken = False
+            case ClockMoved(is_frozen=is_frozen) if is_frozen != self._frozen:
+                self._frozen = is_frozen
+                self._show_key("f")
+            case _:
+                pass
+
+    def _reload_words(self) -> str:
+        return "load again" if self._broken else "reload"
+
+    def _restart_words(self) -> str:
+        return "restart host" if len(self._emulator.supervisor.statistics().pids) == 1 else "restart hosts"
+
+    def _alarm_words(self) -> str:
+        if self._due_ms is None:
+            return ""
+        left_ms = self._due_ms - self._emulator.time.clock.wall_ms()
+        return f"next alarm, in {shown_duration(left_ms)}" if left_ms > 0 else "next alarm, now due"
+
+    def _freeze_words(self) -> str:
+        return "resume time" if self._emulator.time.clock.is_frozen else "freeze time"
+
+    def _show_key(self, key: str) -> None:
+        # Not before the first help line, which says what is so from the start.
+        if self._is_known:
+            self._show(help_line({key: self.table[key]}))
+
+    def _show(self, line: str) -> None:
+        self._screen.say(self._ink.paint(line, "dim"))
+
+    # --- what they do -------------------------------------------------------------------------------------------------
+    def _begin(self, what: str, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.get_running_loop().create_task(self._guarded(what, work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guarded(self, what: str, work: Coroutine[object, object, None]) -> None:
+        try:
+            await work
+        except Exception as error:
+            fix = getattr(error, "fix", "")
+            text = printable(f"{what}: {str(error) or type(error).__name__}", length_max=ERROR_CHARACTERS_MAX)
+            self._screen.say(self._ink.paint(text, "red") + (f" ({printable(fix)})" if fix else ""))
+
+    async def _restart(self) -> None:
+        before = self._emulator.supervisor.statistics()
+        await self._emulator.restart_hosts()
+        after = self._emulator.supervisor.statistics()
+        if after.failed_reloads == before.failed_reloads:
+            replaced = ", ".join(f"{old or 'none'} → {new}" for old, new in zip(before.pids, after.pids, strict=True))
+            self._screen.say(f"restarted: pid {replaced}")
+
+    async def _evict_all(self) -> None:
+        self._screen.say(evicted_text(await self._emulator.presence.evict_all()))
+
+    async def _next_alarm(self) -> None:
+        """Move the clock to whatever is due next, and run it."""
+        due_ms = await self._emulator.time.next_due_ms()
+        if due_ms is None:
+            self._screen.say("no alarm is set")
+        else:
+            await self._advance(to_ms=due_ms)
+
+    def _ask_duration(self) -> None:
+        def answered(text: str) -> None:
+            self._begin("advance", self._advance_by(text))
+
+        self._screen.ask("advance the clock by (2h30m, 14d, 90s; Esc leaves it): ", answered)
+
+    async def _advance_by(self, text: str) -> None:
+        await self._advance(duration_ms=parse_duration_ms(text, "a duration"))
+
+    async def _advance(self, *, duration_ms: int = 0, to_ms: int | None = None) -> None:
+        time = self._emulator.time
+        advance = time.begin_advance(duration_ms=duration_ms, to_ms=to_ms)
+        await time.wait_advance()
+        self._screen.say(f"{advance.alarms} alarm{'s' * (advance.alarms != 1)} ran")
+
+    async def _freeze(self) -> None:
+        """Or have it go on, when it stands still."""
+        time = self._emulator.time
+        await (time.resume() if time.clock.is_frozen else time.freeze())
+
+    async def _open_browser(self) -> None:
+        # Imported here: only this key needs it.
+        import webbrowser
+
+        url = self._emulator.url
+        if not await asyncio.get_running_loop().run_in_executor(None, webbrowser.open, url):
+            self._screen.say(f"no browser was found; open {url}")

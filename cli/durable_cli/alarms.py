@@ -116,10 +116,10 @@ def _needs_emulator(why: str) -> Callable[[StateLayout], NoReturn]:
 
 def _set_on_files(layout: StateLayout, setting: Setting) -> Answer:
     from durable.clock import ClockSetting, SystemClock
-    from durable.storage.state_db import StateDatabase
+    from durable.storage.class_life.applying import open_state
 
     clock = SystemClock()
-    with StateDatabase(layout.state_file) as state:
+    with open_state(layout) as state:
         clock.set(state.clock)
         match setting:
             case "freeze":
@@ -138,11 +138,11 @@ def _clock_answer(clock: SystemClock) -> Answer:
 
 def _listed_on_files(project: Project, layout: StateLayout, limit: int) -> Answer:
     from durable.clock import SystemClock
+    from durable.storage.class_life.applying import open_state
     from durable.storage.index import NamespaceIndex
-    from durable.storage.state_db import StateDatabase
 
     clock = SystemClock()
-    with StateDatabase(layout.state_file) as state:
+    with open_state(layout) as state:
         clock.set(state.clock)
         spaces = state.namespaces(project.config.environment)
     alarms: list[Answer] = []

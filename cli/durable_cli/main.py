@@ -67,6 +67,8 @@ def main(arguments: Sequence[str] | None = None, *, platform: str = sys.platform
     console.settle_streams()
     try:
         _check_surroundings(platform)
+        if os.environ.get("DURABLE_FAILPOINTS"):
+            _arm_failpoints()
         code = get_command(app).main(
             dev.with_debug_port(sys.argv[1:] if arguments is None else arguments),
             prog_name="durable",
@@ -98,6 +100,12 @@ def _check_surroundings(platform: str) -> None:
         from durable.errors import UserInputError
 
         raise UserInputError("the current folder no longer exists", fix="cd to a folder that does") from None
+
+
+def _arm_failpoints() -> None:
+    from durable.failpoints import arm_from_environment
+
+    arm_from_environment()
 
 
 def _report(error: Exception) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from durable.config.nearest import did_you_mean
-from durable.errors import NotFoundError, SqlError, UserInputError
+from durable.errors import NewerStateError, NotFoundError, SqlError, UserInputError
 from durable.limits import INSPECT_SECONDS_MAX
 from durable_cli.console import printable
 from durable_cli.project import Project, with_state
@@ -88,7 +88,14 @@ def _on_file(project: Project, layout: StateLayout, target: Target, sql: str, *,
     from durable.clock import SystemClock
     from durable.storage.actor_store import ActorStore
 
-    key = namespace_key(project, layout, target.class_word)
+    try:
+        key = namespace_key(project, layout, target.class_word)
+    except NewerStateError:
+        if write:
+            raise
+        from durable_cli.newer_state import read_copy
+
+        return read_copy(project, layout, target, sql, rows_max=rows_max)
     path = object_file(layout, key, target)
     if not path.is_file():
         raise no_such_object(target, known_names(layout, key))
@@ -116,13 +123,13 @@ def _make_durable(store: ActorStore) -> None:
 
 def namespace_key(project: Project, layout: StateLayout, class_word: str) -> str:
     """The namespace of a class name or a binding name. Raises NotFoundError that lists what there is."""
-    from durable.storage.state_db import StateDatabase
+    from durable.storage.class_life.applying import open_state
 
     bindings = {binding.name: binding.class_name for binding in project.config.bindings}
     class_name = bindings.get(class_word, class_word)
     keys: dict[str, str] = {}
     if layout.state_file.is_file():
-        state = StateDatabase(layout.state_file)
+        state = open_state(layout)
         try:
             keys = {row.class_name: row.key for row in state.namespaces(project.config.environment)}
         finally:

@@ -128,11 +128,13 @@ def with_state(
     *,
     on_files: Callable[[StateLayout], Result],
     on_emulator: Callable[[Client], Result],
+    on_lock: Callable[[int], None] | None = None,
     pause: Callable[[float], None] = time.sleep,
 ) -> Result:
     """Take the lock and call `on_files`, or, when an emulator holds it, call `on_emulator`.
 
-    `what` names us to others while we hold it. Raises StateInUseError when the holder is no emulator that answers.
+    `what` names us to others while we hold it; `on_lock` is told its descriptor, for processes that inherit it.
+    Raises StateInUseError when the holder is no emulator that answers.
     """
     # Imported here: `durable dev` loads this file and needs none of them.
     from durable.storage.layout import StateLayout
@@ -159,6 +161,8 @@ def with_state(
             pause(IN_USE_PAUSE_SECONDS)
         else:
             try:
+                if on_lock is not None:
+                    on_lock(lock.fd)
                 return on_files(StateLayout(project.state))
             finally:
                 lock.release()

@@ -61,6 +61,9 @@ def explain(error: BaseException) -> Explanation:
             )
         case StatementError():
             return Explanation(error.message, quoted=error.quoted, fix=error.fix, code=code)
+        case errors.MigrationError():
+            quoted = _caret(error.source_line, error.column)
+            return Explanation(error.message, quoted=quoted, fix=error.fix, code=code)
         case errors.UserInputError():
             return Explanation(error.message, fix=error.fix, code=code)
         case errors.StateInUseError():

@@ -55,11 +55,11 @@ def _on_files(project: Project, layout: StateLayout, target: Target, at: At) -> 
     # Imported here: apsw is not needed when an emulator runs.
     from durable.clock import SystemClock
     from durable.storage.actor_store import ActorStore
-    from durable.storage.state_db import StateDatabase
+    from durable.storage.class_life.applying import open_state
 
     key = namespace_key(project, layout, target.class_word)
     path = object_file(layout, key, target)
-    with StateDatabase(layout.state_file) as state:
+    with open_state(layout) as state:
         clock = SystemClock()
         clock.set(state.clock)
     store = ActorStore(path, clock=clock, on_first_write=lambda: None, keep_days=project.config.dev.pitr_days)

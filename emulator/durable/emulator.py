@@ -32,9 +32,10 @@ from durable.gateway.relay import Relay
 from durable.gateway.router import Router
 from durable.gateway.time_control import TimeControl
 from durable.gateway.timeline import GatewayTimeline
+from durable.storage.class_life.applying import open_state
 from durable.storage.layout import StateLayout
-from durable.storage.migration_plan import DeleteClass, MigrationPlan
 from durable.storage.state_db import StateDatabase
+from durable.supervisor.class_changes import ClassChanges
 from durable.supervisor.debug_ports import DebugPorts
 from durable.supervisor.events import RestartNeeded
 from durable.supervisor.host_output import echo_output
@@ -82,6 +83,7 @@ class Emulator:
     time: TimeControl
     presence: PresenceTools
     supervisor: Supervisor
+    classes: ClassChanges
     _program: Program
     _sockets: ClientSockets
     _server: GatewayServer
@@ -201,17 +203,9 @@ class Emulator:
         """Have a process that has imported nothing yet take every host's place; what is connected stays connected."""
         await self.supervisor.restart()
 
-    async def migrate(self, dry_run: bool) -> dict[str, object]:
-        """`{"steps": [{"tag": "v2", "steps": […]}], "applied": ["v1", "v2"]}`: what was or would be done, what is.
-
-        Raises `MigrationError` for what cannot be applied, `ConfigError` for a configuration that cannot be read.
-        """
-        config = self._still_bound(self._reread())
-        pending = self._preparation.pending(config)
-        if not dry_run and not pending.is_empty:
-            await self.supervisor.exchange(lambda: self._apply(config, pending))
-        applied = self._state_db.applied_tags(self.config.environment)
-        return {"steps": pending.to_json(), "applied": applied}
+    async def migrate(self, dry_run: bool, folder: str = "") -> dict[str, object]:
+        """As `ClassChanges.migrate`."""
+        return await self.classes.migrate(dry_run, folder)
 
     def tell_life(self, wanted: bool) -> None:
         """Tell which objects come into memory and leave it, or stop that: as often as it was begun."""
@@ -258,13 +252,12 @@ class Emulator:
     def _open_state(self) -> Program:
         for warning in self._layout.ensure():
             self._on_event(HostLog("warning", warning))
-        self._state_db = StateDatabase(self._layout.state_file)
+        self._state_db = open_state(self._layout)
         self._ending.callback(self._state_db.close)
         self._clock.set(self._state_db.clock)
         if not self._clock.setting.is_machine_time:
             self._on_event(ClockMoved(self._clock.wall_ms(), self._clock.offset_ms, self._clock.is_frozen))
         self._preparation = Preparation(self._layout, self._state_db, self._clock, random.SystemRandom())
-        self._preparation.finish_deletions()
         return self._preparation.prepare(self.config)
 
     def _build_engine(self, program: Program) -> None:
@@ -343,7 +336,9 @@ class Emulator:
         from durable.gateway.access import Access
         from durable.gateway.admin import Admin
         from durable.gateway.admin_alarms import AlarmTools
+        from durable.gateway.admin_classes import class_routes
         from durable.gateway.admin_presence import PresenceTools
+        from durable.gateway.admin_schema import SchemaTools
         from durable.gateway.admin_timeline import TimelineTools
         from durable.gateway.http import HttpFront
         from durable.gateway.object_finder import ObjectFinder
@@ -362,6 +357,15 @@ class Emulator:
             ObjectFinder(self._index, self._namespaces), self._life, listen=self._on_event.listen, clock=self.clock_mark
         )
         self.presence = PresenceTools(self.router, self._index, self._namespaces)
+        self.classes = ClassChanges(
+            self._preparation,
+            self.supervisor,
+            self._index,
+            self._sockets,
+            self._alarms,
+            reread=lambda: self._still_bound(self._reread()),
+            take=self._take,
+        )
         admin = Admin(
             self.token,
             self.router,
@@ -372,9 +376,17 @@ class Emulator:
             reload=self._reload_or_raise,
             more={
                 **AlarmTools(self._alarms, self.time, self._clock, self._index, self._namespaces).routes(),
+                **class_routes(self.classes),
                 **self.presence.routes(),
                 **TimelineTools(self._timeline, self.router, self._clock, self._index, self._namespaces).routes(),
                 **self._tails.routes(),
+                **SchemaTools(
+                    self.router,
+                    self._index,
+                    self._namespaces,
+                    root=lambda: self.config.root,
+                    reload=self._reload_or_raise,
+                ).routes(),
             },
         )
         front = HttpFront(
@@ -428,21 +440,12 @@ class Emulator:
         """The program as it is now; raises `UserInputError` for a configuration that cannot be used."""
         config = self._still_bound(self._reread())
         program = self._preparation.prepare(config)
-        self.config = config
-        self._learn(program)
+        self._take(config, program)
         return program
 
-    async def _apply(self, config: Config, pending: MigrationPlan) -> Program:
-        """Apply whatever is pending, while no host has a file open."""
-        keys = {row.class_name: row.key for row in self._state_db.namespaces(config.environment)}
-        for step in pending.steps():
-            if isinstance(step, DeleteClass) and step.class_name in keys:
-                await self._index.forget(keys[step.class_name])
-        self._preparation.apply(config, pending)
+    def _take(self, config: Config, program: Program) -> None:
         self.config = config
-        program = self._preparation.program(config)
         self._learn(program)
-        return program
 
     def _still_bound(self, config: Config) -> Config:
         """`config` without the changes that only a restart can make."""

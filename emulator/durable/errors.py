@@ -17,6 +17,7 @@ DurableError
 ├── StorageError               storage refused or failed
 │   ├── SqlError               SQLite's message in the platform's wording
 │   ├── CorruptValueError (also ValueError)   bytes that are not an encoded value
+│   ├── NewerStateError        a state directory that a newer version wrote; it is left alone
 │   └── StorageCorruptError    a file that is not what its object wrote; names the file
 ├── DataCloneError (also TypeError)   a value that cannot be stored or sent
 ├── PortabilityError (also TypeError)   what only the platform would refuse, where the settings ask for its rules
@@ -43,6 +44,11 @@ class UserInputError(DurableError):
         self.fix = fix
 
 
+def quoted(source_line: str, column: int) -> str:
+    """The line below a message, with a caret under what is meant; nothing for a line that is not known."""
+    return f"\n    {source_line}\n    {' ' * (column - 1)}^" if source_line else ""
+
+
 class ConfigError(UserInputError):
     """A place in a configuration file; line and column count from 1, 0 when the whole file is meant."""
 
@@ -58,13 +64,19 @@ class ConfigError(UserInputError):
     def __str__(self) -> str:
         place = self.file + (f":{self.line}:{self.column}" if self.line else "")
         text = f"{place}: {self.message}"
-        if self.source_line:
-            text += f"\n    {self.source_line}\n    {' ' * (self.column - 1)}^"
-        return text
+        return text + quoted(self.source_line, self.column)
 
 
 class MigrationError(UserInputError):
-    """A migration entry that cannot be applied to the recorded state."""
+    """A migration entry that cannot be applied to the recorded state; quotes the entry's line when it has one."""
+
+    def __init__(self, message: str, *, fix: str = "", source_line: str = "", column: int = 0) -> None:
+        super().__init__(message, fix=fix)
+        self.source_line = source_line
+        self.column = column
+
+    def __str__(self) -> str:
+        return self.message + quoted(self.source_line, self.column)
 
 
 class NotFoundError(UserInputError):
@@ -156,6 +168,18 @@ class SqlBindingError(SqlError, TypeError):
 
 class CorruptValueError(StorageError, ValueError):
     """Bytes that are not an encoded value."""
+
+
+class NewerStateError(StorageError):
+    """A state directory of a format that this version does not know; nothing was changed in it."""
+
+    def __init__(self, directory: str, version: int, known: int) -> None:
+        super().__init__(
+            f"{directory} was written by a newer durable (format {version}, this one knows {known}); "
+            "nothing was changed"
+        )
+        self.version = version
+        self.known = known
 
 
 class StorageCorruptError(StorageError):

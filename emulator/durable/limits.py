@@ -396,6 +396,8 @@ MIGRATION_TAG_CHARACTERS_MAX: Final = 64
 """Characters of the tag of a migration (ours)."""
 MIGRATIONS_MAX: Final = 1000
 """Entries of `[[migrations]]` (ours)."""
+NEIGHBOUR_PROJECTS_MAX: Final = 200
+"""Folders beside a project that are searched for the worker that a class is transferred from (ours)."""
 BINDINGS_MAX: Final = 1000
 """Entries of `[[durable_objects.bindings]]` (ours)."""
 HOSTS_MAX: Final = 64
@@ -410,6 +412,20 @@ VALUE_DEPTH_MAX: Final = 128
 # --- portability ----------------------------------------------------------------------------------------------
 PORTABILITY_PLACES_MAX: Final = 10_000
 """Places in user code that one process warns about; further ones stay unmentioned (ours)."""
+
+# --- schema of objects ----------------------------------------------------------------------------------------
+SCHEMA_FILES_MAX: Final = 9999
+"""Migrations of one class: what four digits count to (ours)."""
+SCHEMA_FILE_BYTES_MAX: Final = 1 * MIB
+"""One file of migrations (ours)."""
+FLEET_WORKERS_MAX: Final = 16
+"""Processes that migrate objects at the same time (ours)."""
+FLEET_BATCH_OBJECTS: Final = 64
+"""Objects that one of them is given at once: enough that it never waits, few enough for an honest progress (ours)."""
+FLEET_PAGE_OBJECTS: Final = 200
+"""Objects that a running emulator is asked to migrate in one request (ours)."""
+FLEET_AT_ONCE_MAX: Final = 16
+"""Objects that a running emulator migrates at the same time, each of them in its host (ours)."""
 
 # --- storage --------------------------------------------------------------------------------------------------
 KV_KEY_BYTES_MAX: Final = 2048

@@ -72,9 +72,12 @@ def test_a_hundred_saves_in_two_seconds_make_three_reloads_at_most_and_leave_not
         time.sleep(max(0.0, began + (number + 1) * 0.02 - time.monotonic()))
     run.wait_for(lambda: run.get("/") == (200, "99"), "answer by the last save")
 
-    run.wait_for(lambda: len(run.processes()) == 3, "one host and its standby")
+    def rests() -> bool:
+        family = run.processes()
+        return len(family) == 3 and all(map(is_alive, family))  # one that only waits to be reaped may be among them
+
+    run.wait_for(rests, "one host and its standby")
     assert sum(line.startswith("reloaded in ") for line in run.err) <= 3, run.told
-    assert all(map(is_alive, run.processes()))
     run.wait_for(lambda: len(os.listdir(f"/proc/{run.process.pid}/fd")) <= descriptors, "flat descriptors")
     assert "error" not in run.told
     assert run.end() == 0

@@ -197,8 +197,8 @@ class Gateway:
             async with asyncio.timeout(20):
                 await self._changed.wait()
 
-    async def stop(self) -> wire.Closed:
-        self.channel.send(wire.Drain(5.0))
+    async def stop(self, drain_seconds: float = 5.0) -> wire.Closed:
+        self.channel.send(wire.Drain(drain_seconds))
         closed: wire.Closed = (await self.until(lambda: self.of(wire.Closed)))[0]
         self.channel.close()
         await self.host.finished
@@ -211,7 +211,8 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
     gateway = Gateway(tmp_path)
     yield gateway
     if hasattr(gateway, "channel") and not gateway.channel.closed:
-        await gateway.stop()
+        # What a test has left running, nobody waits for any more.
+        await gateway.stop(0.1)
     # The client belongs to the loop of its test.
     await close_client()
     sys.path[:], sys.meta_path[:] = path, finders

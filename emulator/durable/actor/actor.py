@@ -86,7 +86,6 @@ class Actor(OutputGate):
         self.connections: dict[Connection, tuple[str, float]] = {}
         """Outgoing sockets that are open: where to, and when by the engine's clock they were opened."""
         self.waits = Waits()
-
         self._class = cls
         self._env = env
         self._events: dict[Event, float] = {}
@@ -109,6 +108,7 @@ class Actor(OutputGate):
         try:
             if self.store.exists:
                 self.indexed_alarm = self.store.alarm.get()
+            self.engine.prepare_schema(self, state)
             instance: Any = self._class.__new__(self._class)
             instance.ctx, instance.env = state, self._env
             self._context.run(instance.__init__, state, self._env)

@@ -47,6 +47,10 @@ class Engine(Protocol):
         """Whether the namespace's class was declared without SQLite."""
         ...
 
+    def prepare_schema(self, actor: Any, state: Any) -> None:
+        """Apply the migrations that the object lacks, as part of its constructor's turn; `state` is its `ctx`."""
+        ...
+
     def runtime(self, actor: Any) -> Runtime: ...
     def next_socket(self) -> int:
         """A socket number that no host of this emulator has used."""

@@ -31,6 +31,9 @@ T = TypeVar("T")
 class ActorState(DurableObjectState):
     """`ctx`."""
 
+    schema_version: int | None = None
+    """How many migrations the object has; None for a class without any."""
+
     def __init__(self, actor: Actor) -> None:
         self._actor = actor
         self.id = DurableObjectId(actor.key.namespace, actor.key.id, actor.key.name)

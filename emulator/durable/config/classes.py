@@ -1,4 +1,4 @@
-"""Configuration against code: is every bound class defined, and does every class have its place in the migrations?
+"""Configuration against code: is every class defined that is bound or has objects, and every bound one declared?
 
 Asked after the user's code was imported, with the names of the classes that it defines. Must not know how they were
 found.
@@ -7,14 +7,23 @@ found.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from durable.config import snippets
 from durable.config.document import Language, error_at
 from durable.config.nearest import did_you_mean, nearest
-from durable.config.schema import Binding, Config, Migration
+from durable.config.schema import Binding, Config, Location, Migration
 from durable.errors import ConfigError
 
-__all__ = ["check_classes"]
+__all__ = ["check_classes", "live_class_names"]
+
+_ALIVE = ("created", "expecting-transfer")
+"""States of an export that has objects."""
+
+
+def live_class_names(config: Config) -> frozenset[str]:
+    """The classes that have objects when everything is applied."""
+    return frozenset(_live_classes(config))
 
 
 def check_classes(config: Config, classes: Sequence[str], *, actors: Sequence[str] | None = None) -> list[ConfigError]:
@@ -35,22 +44,26 @@ class _Check:
         for binding in config.bindings:
             if binding.script_name is None:
                 self._bindings.setdefault(binding.class_name, binding)
-        self._made_by = _live_classes(config.migrations)
-        self._gone = [name for name in self._made_by if name not in classes]
-        self._renamed = _pairs(self._gone, [name for name in actors if name not in self._made_by])
+        self._live = _live_classes(config)
+        self._gone = [name for name in self._live if name not in classes]
+        # In exports a new name is said with the old one, and a name that was given up is nobody's new one.
+        self._former = {each.source: each.target for entry in config.migrations for each in entry.renamed_classes}
+        new = [name for name in actors if name not in self._live and name not in self._former]
+        self._renamed = _pairs(self._gone, new if config.exports is None else [])
 
     def complaints(self) -> list[ConfigError]:
         undefined = [binding for name, binding in self._bindings.items() if name not in self._classes]
         problems = [self._undefined(binding) for binding in undefined]
         told = {*self._bindings, *(old for old, new in self._renamed.items() if new in self._bindings)}
+        told |= {new for old, new in self._former.items() if old in self._bindings}
         problems += [self._abandoned(name) for name in self._gone if name not in told]
-        without_entry = [name for name in self._bindings if name in self._classes and name not in self._made_by]
+        without_entry = [name for name in self._bindings if name in self._classes and name not in self._live]
         return problems + [self._without_migration(self._bindings[name], without_entry) for name in without_entry]
 
     def _undefined(self, binding: Binding) -> ConfigError:
         name, main = binding.class_name, self._config.main.name
         message = f"{main} defines no class {name}, which env.{binding.name} is bound to."
-        if name in self._made_by:
+        if name in self._live and self._config.exports is None:
             target = self._renamed.get(name)
             if target is not None:
                 alike = nearest(name, [target]) is not None
@@ -74,21 +87,28 @@ class _Check:
         )
 
     def _abandoned(self, name: str) -> ConfigError:
-        """A class that is neither bound nor defined any more: its objects would be left where nobody reaches them."""
-        migration = self._made_by[name]
-        message = f"{self._config.main.name} defines no class {name}, which migration {migration.tag} made."
+        """A class that is neither bound nor defined any more: nobody would reach its objects, whose alarms still run.
+
+        The platform refuses it as well (errors 10064 and 10070).
+        """
+        live, main = self._live[name], self._config.main.name
         target = self._renamed.get(name)
-        if target is not None:
-            message += f" If it is now called {target}, add{self._where}:"
-            fix = self._renaming()
+        if live.tag is None:
+            message = f"{main} defines no class {name}, and exports say that it has objects. Bring the class back; or:"
+            fix = f'state = "deleted" for {name} in exports'
+        elif target is not None:
+            message = f"{main} defines no class {name}, which migration {live.tag} made. If it is now called {target}, "
+            message, fix = f"{message}add{self._where}:", self._renaming()
         else:
-            message += f" Bring the class back; or, to delete it with all its objects, add{self._where}:"
-            fix = self._deletion()
-        return error_at(self._config.source, migration.location, message, fix=fix)
+            message = f"{main} defines no class {name}, which migration {live.tag} made. Bring the class back; or, to "
+            message, fix = f"{message}delete it with all its objects, add{self._where}:", self._deletion()
+        return error_at(self._config.source, live.place, message, fix=fix)
 
     def _without_migration(self, binding: Binding, missing: Sequence[str]) -> ConfigError:
         """All missing classes go into one snippet, so that pasting it once is enough."""
         name = binding.class_name
+        if self._config.exports is not None:
+            return self._without_export(binding)
         for migration in reversed(self._config.migrations):
             for renamed in migration.renamed_classes:
                 if renamed.source == name:
@@ -108,9 +128,22 @@ class _Check:
         if old is not None:
             message += f" {old} is gone from {self._config.main.name}; if {name} is its new name, add{self._where}:"
             return self._error(binding, message, fix=self._renaming())
-        hint = did_you_mean(name, self._made_by)
+        hint = did_you_mean(name, self._live)
         return self._error(
             binding, message + (f" {hint}" if hint else ""), fix=self._entry(new_sqlite_classes=list(missing))
+        )
+
+    def _without_export(self, binding: Binding) -> ConfigError:
+        name = binding.class_name
+        gone = next((each for each in self._config.exports or () if each.name == name), None)
+        if gone is not None:
+            became = "deleted" if gone.state == "deleted" else f"{gone.state} to {gone.other}"
+            message = f"the class {name} was {became}, as exports says, and env.{binding.name} is bound to it."
+            return self._error(binding, message, fix="remove the binding, or bind it to a live class")
+        hint = did_you_mean(name, self._live)
+        message = f"the class {name} stands not in exports, so it has no place to keep its data."
+        return self._error(
+            binding, message + (f" {hint}" if hint else ""), fix=snippets.export_entry(self._language, name)
         )
 
     # --- what to paste ------------------------------------------------------------------------------------------------
@@ -133,20 +166,38 @@ class _Check:
         return error_at(self._config.source, binding.location, message, fix=fix)
 
 
-def _live_classes(migrations: Sequence[Migration]) -> dict[str, Migration]:
-    """The classes that exist once all entries are applied, and the entry that gave each its name."""
-    live: dict[str, Migration] = {}
-    for migration in migrations:
-        for name in migration.deleted_classes:
-            live.pop(name, None)
-        for renamed in migration.renamed_classes:
-            live.pop(renamed.source, None)
-            live[renamed.target] = migration
-        for transferred in migration.transferred_classes:
-            live[transferred.target] = migration
-        for name in (*migration.new_classes, *migration.new_sqlite_classes):
-            live[name] = migration
+class _Live(NamedTuple):
+    """Where it is said that a class has objects, and by which migration; None for exports."""
+
+    place: Location
+    tag: str | None
+
+
+def _live_classes(config: Config) -> dict[str, _Live]:
+    """The classes that have objects when everything is applied."""
+    if config.exports is not None:
+        return {each.name: _Live(each.location, None) for each in config.exports if each.state in _ALIVE}
+    live: dict[str, _Live] = {}
+    for migration in config.migrations:
+        _follow(migration, live)
     return live
+
+
+def _follow(migration: Migration, live: dict[str, _Live]) -> None:
+    def made(kind: str, name: str) -> None:
+        live[name] = _Live(migration.place(kind, name), migration.tag)
+
+    for name in migration.deleted_classes:
+        live.pop(name, None)
+    for renamed in migration.renamed_classes:
+        live.pop(renamed.source, None)
+        made("renamed_classes.to", renamed.target)
+    for transferred in migration.transferred_classes:
+        made("transferred_classes.to", transferred.target)
+    for name in migration.new_classes:
+        made("new_classes", name)
+    for name in migration.new_sqlite_classes:
+        made("new_sqlite_classes", name)
 
 
 def _pairs(gone: Sequence[str], new: Sequence[str]) -> Mapping[str, str]:

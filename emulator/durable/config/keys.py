@@ -15,6 +15,7 @@ __all__ = [
     "DEV_SILENT",
     "DURABLE_OBJECTS",
     "ENVIRONMENT",
+    "EXPORTED_CLASS",
     "MIGRATION",
     "RENAMED_CLASS",
     "TOP",
@@ -23,7 +24,16 @@ __all__ = [
     "TRIGGERS",
 ]
 
-ENVIRONMENT: Final = ("name", "main", "compatibility_date", "durable_objects", "migrations", "triggers", "vars")
+ENVIRONMENT: Final = (
+    "name",
+    "main",
+    "compatibility_date",
+    "durable_objects",
+    "migrations",
+    "exports",
+    "triggers",
+    "vars",
+)
 """Keys of an `[env.<name>]` table."""
 TOP: Final = (*ENVIRONMENT, "dev", "env")
 DURABLE_OBJECTS: Final = ("bindings",)
@@ -39,6 +49,7 @@ MIGRATION: Final = (
 )
 RENAMED_CLASS: Final = ("from", "to")
 TRANSFERRED_CLASS: Final = ("from", "from_script", "to")
+EXPORTED_CLASS: Final = ("type", "state", "storage", "renamed_to", "transferred_to", "transfer_from")
 TRIGGERS: Final = ("crons",)
 DEV: Final = (
     "ip",
@@ -93,7 +104,6 @@ TOP_SILENT: Final = frozenset(
         "define",
         "dependencies_instrumentation",
         "dispatch_namespaces",
-        "exports",
         "find_additional_modules",
         "first_party_worker",
         "hyperdrive",
@@ -151,4 +161,3 @@ TOP_SILENT: Final = frozenset(
         "zone_id",
     }
 )
-"""`exports` is among them because it gets a warning of its own."""

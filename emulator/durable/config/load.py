@@ -17,6 +17,7 @@ from durable.config.bindings import read_bindings
 from durable.config.dev_settings import read_dev
 from durable.config.discover import find_config
 from durable.config.document import Document, KeyPath, Malformed, dotted
+from durable.config.exported_classes import read_exports
 from durable.config.fields import Table
 from durable.config.jsonc_document import parse_jsonc
 from durable.config.migration_entries import read_migrations
@@ -63,6 +64,7 @@ def load(
     refuse_taken_names(own, bindings)
     secrets = read_secrets(file.parent, environment)
     _refuse_taken_secrets(secrets, bindings)
+    exports = read_exports(top, chosen, warnings)
     return Config(
         path=file,
         root=file.parent,
@@ -71,13 +73,14 @@ def load(
         main=_main(_holder("main", top, chosen), file.parent),
         compatibility_date=_compatibility_date(_holder("compatibility_date", top, chosen)),
         bindings=bindings,
-        migrations=read_migrations(_holder("migrations", top, chosen), warnings),
+        migrations=() if exports is not None else read_migrations(_holder("migrations", top, chosen), warnings),
         vars=variables,
         secrets={key: value for key, (value, _) in secrets.items() if key not in overrides},
         dev=read_dev(top, warnings),
         crons=read_crons(_holder("triggers", top, chosen), warnings),
         warnings=tuple(warnings),
         source=document.text,
+        exports=exports,
     )
 
 
@@ -124,10 +127,6 @@ def _holder(key: str, top: Table, chosen: Table | None) -> Table:
 
 def _unknown_keys(top: Table, chosen: Table | None) -> list[ConfigWarning]:
     warnings = top.unknown_keys(keys.TOP, keys.TOP_SILENT)
-    for table in (top,) if chosen is None else (top, chosen):
-        if "exports" in table:
-            message = '"exports" is not supported yet and has no effect.'
-            warnings.append(table.warning("exports", message, "Say it in [[migrations]] for now."))
     if chosen is None:
         return warnings
     warnings += [

@@ -8,7 +8,7 @@ from durable import limits
 from durable.config import keys, snippets
 from durable.config.bindings import class_name_problem
 from durable.config.fields import Table
-from durable.config.schema import ConfigWarning, Migration, RenamedClass, TransferredClass
+from durable.config.schema import ConfigWarning, Location, Migration, RenamedClass, TransferredClass
 
 __all__ = ["read_migrations"]
 
@@ -35,6 +35,7 @@ def read_migrations(owner: Table, warnings: list[ConfigWarning]) -> tuple[Migrat
             deleted_classes=_class_names(table, "deleted_classes"),
             transferred_classes=_transferred(table, warnings),
             location=table.location("tag"),
+            places=_places(table),
         )
         _refuse_double_creation(table, migration)
         found.append(migration)
@@ -104,6 +105,20 @@ def _class_name(table: Table, key: str, shape: str) -> str:
     if problem:
         raise table.wrong(key, problem)
     return name
+
+
+def _places(table: Table) -> dict[tuple[str, str], Location]:
+    """After everything was read and found good."""
+    found: dict[tuple[str, str], Location] = {}
+    for key in ("new_sqlite_classes", "new_classes", "deleted_classes"):
+        for index, name in enumerate(table.texts(key)):
+            found[key, name] = table.document.location((*table.path, key, index))
+    for key, shape in (("renamed_classes", RENAMED_SHAPE), ("transferred_classes", TRANSFERRED_SHAPE)):
+        for each in table.tables(key, shape=shape):
+            found[key, each.text("from") or ""] = each.location("from")
+            # A class may be the source of one and the target of another; the target is looked up under its own key.
+            found[f"{key}.to", each.text("to") or ""] = each.location("to")
+    return found
 
 
 def _refuse_double_creation(table: Table, migration: Migration) -> None:

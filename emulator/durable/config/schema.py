@@ -19,6 +19,7 @@ __all__ = [
     "ConfigWarning",
     "DevSettings",
     "Durability",
+    "ExportedClass",
     "Location",
     "Migration",
     "Portability",
@@ -94,6 +95,27 @@ class Migration:
     deleted_classes: tuple[str, ...]
     transferred_classes: tuple[TransferredClass, ...]
     location: Location
+    places: Mapping[tuple[str, str], Location] = field(default_factory=dict[tuple[str, str], Location], compare=False)
+    """Where each class stands: `("deleted_classes", "Room")`; those that others come from by the name they have now."""
+
+    def place(self, key: str, name: str) -> Location:
+        return self.places.get((key, name), self.location)
+
+
+ExportState = Literal["created", "renamed", "deleted", "transferred", "expecting-transfer"]
+ExportStorage = Literal["sqlite", "legacy-kv"]
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedClass:
+    """One class of the `exports` table, located at its key. `other` is the class that `renamed_to` names, or the worker
+    that `transferred_to` or `transfer_from` does."""
+
+    name: str
+    state: ExportState
+    storage: ExportStorage | None
+    other: str
+    location: Location
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,3 +160,5 @@ class Config:
     source: str = field(repr=False)
     crons: tuple[str, ...] = ()
     """Expressions of `[triggers]`, each of them good and none twice."""
+    exports: tuple[ExportedClass, ...] | None = None
+    """The classes as the `exports` table has them; None where `migrations` tell of the classes."""

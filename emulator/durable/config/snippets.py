@@ -8,7 +8,14 @@ from collections.abc import Mapping, Sequence
 
 from durable.config.document import Language
 
-__all__ = ["environment_entry", "language_of", "migration_entry", "next_tag", "setting"]
+__all__ = [
+    "environment_entry",
+    "export_entry",
+    "language_of",
+    "migration_entry",
+    "next_tag",
+    "setting",
+]
 
 
 def language_of(file_name: str) -> Language:
@@ -50,6 +57,12 @@ def _toml(entries: Sequence[str] | Sequence[Mapping[str, str]]) -> str:
             pairs = (f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in entry.items())
             shown.append("{" + ", ".join(pairs) + "}")
     return f"[{', '.join(shown)}]"
+
+
+def export_entry(language: Language, name: str) -> str:
+    if language == "toml":
+        return f'[exports]\n{name} = {{ type = "durable-object", storage = "sqlite" }}'
+    return f'"exports": {{ "{name}": {{ "type": "durable-object", "storage": "sqlite" }} }}'
 
 
 def environment_entry(language: Language, name: str) -> str:

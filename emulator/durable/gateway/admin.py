@@ -49,7 +49,7 @@ from durable.wire.messages import (
 )
 
 StatusReport = Callable[[], Mapping[str, object]]
-Migrate = Callable[[bool], Awaitable[Mapping[str, object]]]
+Migrate = Callable[[bool, str], Awaitable[Mapping[str, object]]]
 Reload = Callable[[], Awaitable[None]]
 
 
@@ -75,7 +75,10 @@ class RestoreRequest(ObjectRequest, forbid_unknown_fields=True, kw_only=True):
 
 
 class MigrateRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """`folder` is that of the project that classes are transferred from."""
+
     dry_run: bool = False
+    folder: str = ""
 
 
 class ReloadRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -108,7 +111,7 @@ class Admin:
         reload: Reload,
         more: Mapping[str, Route] | None = None,
     ) -> None:
-        """`namespaces` maps the names of classes and of bindings; `migrate` takes `dry_run`; `more` paths."""
+        """`namespaces` maps the names of classes and of bindings; `migrate` takes `dry_run` and `folder`."""
         self._token = token.encode()
         self._router = router
         self._objects = ObjectFinder(index, namespaces)
@@ -191,7 +194,7 @@ class Admin:
         return dict(self._status())
 
     async def _answer_migrate(self, request: MigrateRequest) -> Json:
-        return dict(await self._migrate(request.dry_run))
+        return dict(await self._migrate(request.dry_run, request.folder))
 
     async def _answer_reload(self, _request: ReloadRequest) -> Json:
         await self._reload()

@@ -7,6 +7,7 @@ duration, which a jump of the wall clock must not stretch.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from durable.wire.messages import ActorKey
@@ -97,6 +98,10 @@ class AlarmHeap:
         alarm = self._alarms.pop((actor.namespace, actor.id), None)
         if alarm is not None:
             alarm.turn = 0
+
+    def forget_namespaces(self, namespaces: Collection[str]) -> None:
+        for namespace, identity in [key for key in self._alarms if key[0] in namespaces]:
+            self._alarms.pop((namespace, identity)).turn = 0
 
     def pop_due(self, wall_ms: int, monotonic: float) -> Alarm | None:
         """The next alarm whose moment has come, now running; retries go first, they have waited once already."""

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import random
 import traceback
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -121,6 +121,12 @@ class AlarmScheduler:
         self._read_until_ms = 0
         self._wake.set()
 
+    def forget_namespaces(self, namespaces: Collection[str]) -> None:
+        """Their classes are gone: nothing of them runs, waits or is tried again."""
+        for task in [task for task, alarm in self._runs.items() if alarm.actor.namespace in namespaces]:
+            task.cancel()
+        self._heap.forget_namespaces(namespaces)
+
     def hosts_changed(self) -> None:
         """A host was attached: what waited because there was none need not wait any longer."""
         if self._heap.hasten(self._clock.monotonic()):
@@ -228,7 +234,8 @@ class AlarmScheduler:
             actor = ActorKey(namespace, row.id, row.name)
             key = (namespace, row.id)
             if (
-                row.alarm_ms is None
+                namespace not in self._namespaces
+                or row.alarm_ms is None
                 or self._heap.get(actor) is not None
                 or key in news
                 or over.get(key) == row.alarm_ms

@@ -43,6 +43,7 @@ from durable.wire.messages import (
     InspectReply,
     Look,
     Message,
+    MigrateObject,
     Recall,
     Restore,
     RunScheduled,
@@ -50,8 +51,9 @@ from durable.wire.messages import (
 from durable.wire.progress import Progress
 
 Question = (
-    HttpRequest | Call | AlarmDue | AlarmGiveUp | Inspect | Evict | EvictAll | Look | Recall | Restore | RunScheduled
-)
+    HttpRequest | Call | AlarmDue | AlarmGiveUp | Inspect | Evict | EvictAll | Look | Recall | Restore | MigrateObject
+    | RunScheduled
+)  # fmt: skip
 Reply = HttpReply | CallReply | Failed | AlarmReply | InspectReply
 
 M = TypeVar("M", bound=Message)

@@ -334,6 +334,13 @@ class ClientSockets:
         if connected:
             self._on_event(SocketsDropped(connected, messages))
 
+    def end_namespaces(self, namespaces: Collection[str]) -> None:
+        """The classes of these sockets were deleted; no object will hear of their end."""
+        ended = [record for record in self._records.values() if record.actor and record.actor.namespace in namespaces]
+        for record in ended:
+            record.close(_GOING_AWAY, "the class of this object was deleted")
+        self._records.end(ended)
+
     def attach_states(self, shard: int, shards: int) -> tuple[list[SocketState], list[AutoResponseState]]:
         """What the next host of this shard has to know, oldest socket first."""
 

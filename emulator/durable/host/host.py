@@ -17,6 +17,7 @@ from durable.actor.events import AlarmEvent, SocketEvent
 from durable.actor.failure import report_error
 from durable.actor.portability import Portability
 from durable.actor.sockets import SocketTable
+from durable.actor.state import ActorState
 from durable.actor.timers import watch_timers
 from durable.actor.turn import actor_variable, task_factory
 from durable.clock import Clock, ClockSetting, SystemClock
@@ -36,6 +37,7 @@ from durable.host.life import Life
 from durable.host.loader import Project, preimport
 from durable.host.loose_failures import report_loose_failures
 from durable.host.memory_limit import MemoryLimit
+from durable.host.object_schemas import ObjectSchemas
 from durable.host.outgoing_sockets import OutgoingSocket
 from durable.host.presence import evict, look
 from durable.host.registry import Registry
@@ -124,6 +126,7 @@ class Host:
         self.life = Life(self)
         self.checkpoints = Checkpoints(self)
         self.restores = Restores(self)
+        self.schemas = ObjectSchemas(self)
         self.pitr_days = 0
         self._background: set[asyncio.Task[Any]] = set()
         self._handlers: dict[type, Callable[[Any], None]] = self._handler_table()
@@ -167,6 +170,7 @@ class Host:
             wire.Look: lambda message: look(self, message),
             wire.Recall: lambda message: recall(self, message),
             wire.Restore: lambda message: self.background(self.restores.answer(message)),
+            wire.MigrateObject: lambda message: self.background(self.schemas.answer(message)),
         }
 
     # --- the channel ------------------------------------------------------------------------------------------
@@ -252,6 +256,7 @@ class Host:
         self.pitr_days = load.pitr_days
         self.memory.set(load.memory_mb)
         try:
+            self.schemas.load(load)
             project.load()
         except BaseException as error:
             self.send(wire.LoadFailed(self.report(error, "", "import"), project.hashes))
@@ -414,6 +419,9 @@ class Host:
 
     def is_kv_only(self, namespace: str) -> bool:
         return namespace in self._kv_only
+
+    def prepare_schema(self, actor: Actor, state: ActorState) -> None:
+        self.schemas.prepare(actor, state)
 
     def runtime(self, actor: Actor) -> Runtime:
         return ActorRuntime(self, actor)

@@ -27,10 +27,12 @@ from durable.storage.history.restore import Restore
 from durable.storage.kv import Kv
 from durable.storage.schema import (
     KV_TABLE,
+    MIGRATIONS_TABLE,
     TABLE_EXISTS,
     USER_OBJECTS,
     quoted,
 )
+from durable.storage.schema_record import SchemaRecord
 from durable.storage.sql.execution import Sql
 from durable.storage.sql.inspection import Inspection, inspect
 from durable.storage.transaction import Transaction, has_file
@@ -51,6 +53,7 @@ class ActorStore:
         self.sql = Sql(self._transaction)
         self.kv = Kv(self._transaction)
         self.alarm = Alarm(self._transaction, clock)
+        self.schema = SchemaRecord(self._transaction)
         self.history = History(path, clock=clock, keep_days=keep_days) if keep_days else None
         self.recovery = Recovery(self._transaction, self.history, clock)
         self._was_empty = False
@@ -370,7 +373,7 @@ def _drop_everything(database: Database) -> None:
         for kind, name in database.run(USER_OBJECTS).fetchall():
             # A virtual table takes others of the list with it.
             database.run(f"DROP {kind.upper()} IF EXISTS {quoted(name)}")
-        for table in (KV_TABLE, "sqlite_sequence", "sqlite_stat1", "sqlite_stat4"):
+        for table in (KV_TABLE, MIGRATIONS_TABLE, "sqlite_sequence", "sqlite_stat1", "sqlite_stat4"):
             if database.run(TABLE_EXISTS, (table,)).get:
                 database.run(f"DELETE FROM {table}")
     finally:

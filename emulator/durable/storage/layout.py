@@ -8,6 +8,7 @@
                                                ….sqlite-draft, ….sqlite-restoring    while it is being restored
     <state>/<namespace>/index.sqlite                                known objects
     <state>/state.sqlite                                            namespaces, applied migrations, settings
+    <state>/state.sqlite.format-<n>                                 the same before it was brought up to date
     <state>/.lock                                                   held by every process of the running emulator
     <state>/../deleted/<namespace>-<time>/                          what a migration deleted
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 from durable.config.schema import Location
 
-__all__ = ["CreateClass", "DeleteClass", "MigrationPlan", "PlannedMigration", "RenameClass", "Step"]
+__all__ = ["CreateClass", "DeleteClass", "MigrationPlan", "PlannedMigration", "RenameClass", "Step", "TransferClass"]
+
+NOWHERE = Location("", 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +54,55 @@ class DeleteClass:
         return {"step": "delete_class", "class": self.class_name}
 
 
-Step = CreateClass | RenameClass | DeleteClass
+@dataclass(frozen=True, slots=True)
+class TransferClass:
+    """The namespace leaves another worker's state, and its folder comes along. `sqlite` None takes either kind."""
+
+    source: str
+    source_script: str
+    target: str
+    sqlite: bool | None = None
+
+    def describe(self) -> str:
+        to = "" if self.target == self.source else f" as {self.target}"
+        return f"transfer class {self.source} from the worker {self.source_script}{to}, with its objects and their data"
+
+    def to_json(self) -> dict[str, object]:
+        told: dict[str, object] = {"step": "transfer_class", "from": self.source, "from_script": self.source_script}
+        return told | {"to": self.target} | ({} if self.sqlite is None else {"sqlite": self.sqlite})
+
+
+Step = CreateClass | RenameClass | DeleteClass | TransferClass
+
+
+def step_from_json(step: object) -> Step:
+    """What `to_json` gave. Raises ValueError for anything else."""
+    match step:
+        case {"step": "create_class", "class": str(name), "sqlite": bool(sqlite)}:
+            return CreateClass(name, sqlite)
+        case {"step": "rename_class", "from": str(source), "to": str(target)}:
+            return RenameClass(source, target)
+        case {"step": "delete_class", "class": str(name)}:
+            return DeleteClass(name)
+        case {"step": "transfer_class", "from": str(source), "from_script": str(script), "to": str(target)}:
+            kind = cast("dict[str, Any]", step).get("sqlite")
+            return TransferClass(source, script, target, kind if isinstance(kind, bool) else None)
+        case _:
+            raise ValueError(f"not a step of a migration: {step!r}")
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedMigration:
-    """One entry of the configuration that is not applied yet; `steps` in the order in which they run."""
+    """One entry of the configuration that is not applied yet; `steps` in the order in which they run.
+
+    `declared` is what the entry says, for the record: `{"new_sqlite_classes": ["Room"]}`. What `exports` ask for stands
+    under the tag "exports", and None says that no tag is to be recorded for it.
+    """
 
     tag: str
     steps: tuple[Step, ...]
-    location: Location
+    location: Location = NOWHERE
+    declared: Mapping[str, object] | None = field(default_factory=dict[str, object])
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +116,16 @@ class MigrationPlan:
         for migration in self.migrations:
             yield from migration.steps
 
+    def transfers(self) -> list[TransferClass]:
+        return [step for step in self.steps() if isinstance(step, TransferClass)]
+
     @property
     def is_empty(self) -> bool:
         return not self.migrations
 
     @property
     def only_adds(self) -> bool:
-        """True when nothing that exists is renamed or deleted."""
+        """True when nothing that exists is renamed, moved or deleted."""
         return all(isinstance(step, CreateClass) for step in self.steps())
 
     @property
@@ -101,3 +146,16 @@ class MigrationPlan:
             {"tag": migration.tag, "steps": [step.to_json() for step in migration.steps]}
             for migration in self.migrations
         ]
+
+    @classmethod
+    def from_json(cls, entries: Sequence[Mapping[str, object]]) -> MigrationPlan:
+        """What `to_json` gave, for telling it to people; without what only applying needs."""
+        return cls(
+            (),
+            tuple(
+                PlannedMigration(
+                    str(entry["tag"]), tuple(step_from_json(step) for step in cast("list[object]", entry["steps"]))
+                )
+                for entry in entries
+            ),
+        )

@@ -3,6 +3,7 @@
     _cf_KV        (key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID   encoded values; made by the first put
     _cf_METADATA  (key INTEGER PRIMARY KEY, value BLOB)              1 → alarm, nanoseconds since the epoch
                                                                      3 → bookmark that the next activation begins with
+    _cf_MIGRATIONS (version INTEGER PRIMARY KEY, …)                  migrations of its schema (schema_record)
 
 They have the platform's names and are made when first needed. No SQL of the user's reaches a name that begins with
 `_cf_`, in any case of letters. This module opens nothing.
@@ -22,8 +23,13 @@ PAGE_BYTES: Final = 4096
 
 KV_TABLE: Final = "_cf_KV"
 METADATA_TABLE: Final = "_cf_METADATA"
+MIGRATIONS_TABLE: Final = "_cf_MIGRATIONS"
 CREATE_KV: Final = "CREATE TABLE IF NOT EXISTS _cf_KV (key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID"
 CREATE_METADATA: Final = "CREATE TABLE IF NOT EXISTS _cf_METADATA (key INTEGER PRIMARY KEY, value BLOB)"
+CREATE_MIGRATIONS: Final = (
+    "CREATE TABLE IF NOT EXISTS _cf_MIGRATIONS (version INTEGER PRIMARY KEY, name TEXT NOT NULL,"
+    " checksum TEXT NOT NULL, applied_ms INTEGER NOT NULL)"
+)
 ALARM_KEY: Final = 1
 RESTORE_KEY: Final = 3
 

@@ -25,6 +25,8 @@ from durable.storage.log_sync import sync_log
 from durable.storage.sql.connection_state import ConnectionState
 
 _SAVEPOINT = "_cf_savepoint_"
+EVERY_FRAME = -1
+"""As `synced_frames`: whoever opens the file sees to what is on the disk before anybody hears of it."""
 _ALWAYS_CRITICAL = frozenset({apsw.SQLITE_IOERR, apsw.SQLITE_CORRUPT, apsw.SQLITE_NOTADB})
 
 
@@ -110,7 +112,8 @@ class Transaction:
         database = self.database = Database.open(self.path, create=create)
         # A log that this process left behind on the disk need not go there again: a sync that has nothing to do still
         # makes the disk empty its cache, which takes longer than all the rest of waking a hibernated object.
-        if database.frames_at_open and (self._sync_failed or database.frames_at_open != self.synced_frames):
+        is_synced = self.synced_frames in (database.frames_at_open, EVERY_FRAME)
+        if database.frames_at_open and (self._sync_failed or not is_synced):
             try:
                 sync_log(database.path, rewrite=self._sync_failed)
             except StorageError:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from durable.config import Config
 from durable.wire.messages import Load, NamespaceInfo
 
 
+def nothing() -> None:
+    return
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A configuration whose migrations are applied, with the namespaces that result."""
+    """A configuration whose migrations are applied, or are by `commit`, with the namespaces that result."""
 
     config: Config
     namespaces: Sequence[NamespaceInfo]
     state: Path
+    commit: Callable[[], None] = field(default=nothing, compare=False)
+    """To be called once its code was loaded and before a host may store anything; harmless twice."""
 
     def loads_like(self, other: Program) -> bool:
         """Whether a host would be told the same, and be limited alike."""

@@ -158,6 +158,14 @@ class Supervisor:
         if problems:
             raise problems[0]
 
+    async def try_out(self, program: Program) -> Refused | None:
+        """Load a program that nothing is to be done with yet; says why it cannot run."""
+        async with self._changing:
+            loaded = await reloader.load_generation(program, self._standbys.take, self._modules)
+        for host in loaded.hosts if isinstance(loaded, Loaded) else ():
+            host.kill()
+        return loaded if isinstance(loaded, Refused) else None
+
     async def stop(self) -> None:
         """Drain the hosts that serve, kill all others; when it returns none of them exists. Harmless twice."""
         self._stopping = True
@@ -248,6 +256,7 @@ class Supervisor:
                 self._refused = False
                 self._hosts[shard] = host
                 host.sources = good.sources
+                good.program.commit()
                 host.attach(*self._sockets.attach_states(shard, len(self._hosts)))
                 self._routes.attach_one(shard, host.link)
                 reloader.release(self._routes, self._sockets)
@@ -326,6 +335,7 @@ class Supervisor:
     def _attach(self, loaded: Loaded, program: Program) -> None:
         """The loaded hosts serve from now on."""
         self._last_good = LastGood(program, loaded.files, loaded.sources, loaded.classes)
+        program.commit()
         self.generation += 1
         self._refused = False
         self._modules = loaded.modules

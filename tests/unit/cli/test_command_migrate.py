@@ -151,7 +151,9 @@ def test_a_half_done_deletion_is_finished(typed, project: Path) -> None:
         key = state.namespaces(None)[0].key
         layout.ensure_namespace(key)
         location = Location("durable.toml", 1, 1)
-        plan = MigrationPlan(("v1",), (PlannedMigration("v2", (DeleteClass("Counter"),), location),))
+        plan = MigrationPlan(
+            ("v1",), (PlannedMigration("v2", (DeleteClass("Counter"),), location, {"deleted_classes": ["Counter"]}),)
+        )
         state.apply(None, plan, now_ms=ManualClock().wall_ms(), make_key=str)
     config = project / "durable.toml"
     text = config.read_text().replace('[[durable_objects.bindings]]\nname = "COUNTERS"\nclass_name = "Counter"\n', "")

@@ -90,7 +90,7 @@ def test_a_class_that_only_a_migration_still_knows_is_to_be_deleted_there(load_t
         "Bring the class back; or, to delete it with all its objects, add:"
     )
     assert error.fix == '[[migrations]]\ntag = "v2"\ndeleted_classes = ["Room"]'
-    assert error.source_line == 'tag = "v1"'
+    assert error.source_line == 'new_sqlite_classes = ["Room", "User"]'
     assert check_classes(load_text(unbound + error.fix), ["User"]) == []
 
 
@@ -154,3 +154,45 @@ def test_the_next_tag_counts_on_and_is_never_one_that_exists() -> None:
     assert next_tag(["0007"]) == "0008"
     assert next_tag(["first", "second"]) == "v3"
     assert next_tag(["v2", "v1"]) == "v2-next"
+
+
+def test_a_class_that_an_entry_renames_has_to_be_in_the_code_by_its_new_name(load_text: Load) -> None:
+    config = load_text(MIGRATED + '[[migrations]]\ntag = "v2"\nrenamed_classes = [{ from = "Room", to = "ChatRoom" }]')
+    errors = check_classes(config, ["User", "Room"])
+    assert [error.line for error in errors] == [3]  # the binding is the first thing to mend
+    unbound = load_text(
+        'main = "main.py"\n[[migrations]]\ntag = "v1"\nnew_sqlite_classes = ["Room"]\n'
+        '[[migrations]]\ntag = "v2"\nrenamed_classes = [{ from = "Room", to = "ChatRoom" }]'
+    )
+    (error,) = check_classes(unbound, ["Room"])
+    assert error.message.startswith(
+        "main.py defines no class ChatRoom, which migration v2 made. Bring the class back; or"
+    )
+    assert (error.line, error.column) == (7, 42)
+
+
+EXPORTED = BOUND + '[exports]\nUser = { type = "durable-object", storage = "sqlite" }\n'
+
+
+def test_a_bound_class_stands_in_exports_where_there_are_exports(load_text: Load) -> None:
+    (error,) = check_classes(load_text(EXPORTED), ["Room", "User"])
+    assert error.message == "the class Room stands not in exports, so it has no place to keep its data."
+    assert error.fix == '[exports]\nRoom = { type = "durable-object", storage = "sqlite" }'
+    more = EXPORTED + 'Room = { type = "durable-object", storage = "sqlite" }\n'
+    assert check_classes(load_text(more), ["Room", "User"]) == []
+
+
+def test_a_bound_class_that_exports_say_is_gone_is_to_be_unbound(load_text: Load) -> None:
+    gone = EXPORTED + 'Room = { type = "durable-object", state = "transferred", transferred_to = "audit" }\n'
+    (error,) = check_classes(load_text(gone), ["Room", "User"])
+    assert error.message == "the class Room was transferred to audit, as exports says, and env.ROOM is bound to it."
+
+
+def test_a_class_that_only_exports_still_know_is_to_be_deleted_there(load_text: Load) -> None:
+    unbound = 'main = "main.py"\n[exports]\nUser = { type = "durable-object", storage = "sqlite" }\n'
+    assert check_classes(load_text(unbound), ["User"]) == []
+    (error,) = check_classes(load_text(unbound), ["Users"])
+    assert error.message == (
+        "main.py defines no class User, and exports say that it has objects. Bring the class back; or:"
+    )
+    assert (error.line, error.fix) == (3, 'state = "deleted" for User in exports')

@@ -22,6 +22,25 @@ def with_everything_switched_on() -> str:
     return re.sub(r"^#(?=[a-z_]+ = )", "", EXAMPLE, flags=re.MULTILINE)
 
 
+def exports_of_the_example() -> dict[str, Any]:
+    """They exclude the migrations, so they stand in a comment."""
+    return tomli.loads("\n".join(re.findall(r"^#     (.+)$", EXAMPLE, flags=re.MULTILINE)))
+
+
+def test_the_exports_of_the_example_load_in_place_of_its_migrations(load_text: Load) -> None:
+    block = "\n".join(re.findall(r"^#     (.+)$", EXAMPLE, flags=re.MULTILINE))
+    config = load_text(f'main = "main.py"\n{block}\n')
+    assert [(each.name, each.state) for each in config.exports or ()] == [
+        ("ChatRoom", "created"),
+        ("User", "created"),
+        ("Room", "renamed"),
+        ("Old", "deleted"),
+        ("Log", "transferred"),
+        ("Session", "expecting-transfer"),
+    ]
+    assert (config.migrations, config.warnings) == ((), ())
+
+
 def test_the_example_loads_without_a_warning(load_text: Load) -> None:
     config = load_text(EXAMPLE)
     assert config.warnings == ()
@@ -55,7 +74,11 @@ def test_the_settings_of_dev_are_the_keys_of_dev() -> None:
 @pytest.mark.parametrize(
     ("pick", "known"),
     [
-        (lambda data: data, keys.TOP),
+        (lambda data: {**data, **exports_of_the_example()}, keys.TOP),
+        (
+            lambda data: {key: 1 for each in exports_of_the_example()["exports"].values() for key in each},
+            keys.EXPORTED_CLASS,
+        ),
         (lambda data: data["durable_objects"], keys.DURABLE_OBJECTS),
         (lambda data: data["durable_objects"]["bindings"][1], keys.BINDING),
         (lambda data: {**data["migrations"][0], **data["migrations"][1]}, keys.MIGRATION),

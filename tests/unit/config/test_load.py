@@ -614,13 +614,6 @@ def test_a_binding_that_names_its_own_worker_is_local(load_text: Load) -> None:
     assert config.warnings == ()
 
 
-def test_the_exports_table_is_said_not_to_work_yet(load_text: Load) -> None:
-    config = load_text('main = "main.py"\n[exports.Room]\ntype = "durable-object"')
-    assert warnings_of(config) == [
-        'durable.toml:2:2: "exports" is not supported yet and has no effect. Say it in [[migrations]] for now.'
-    ]
-
-
 # --- environments -----------------------------------------------------------------------------------------------------
 ENVIRONMENTS = (
     FULL

@@ -103,7 +103,7 @@ class Bench:
             more=PresenceTools(self.host, self.index, lambda: spaces).routes(),
         )
 
-    async def migrate(self, dry_run: bool) -> dict[str, object]:
+    async def migrate(self, dry_run: bool, folder: str) -> dict[str, object]:
         self.migrations.append(dry_run)
         if self.refusal is not None:
             raise self.refusal

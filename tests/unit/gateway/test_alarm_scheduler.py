@@ -580,3 +580,40 @@ async def test_stopping_cancels_runs_and_starts_no_more():
 
     assert len(bench.fired) == 64
     assert bench.scheduler.statistics().running == 0
+
+
+async def test_alarms_of_a_deleted_class_neither_run_on_nor_fire_nor_are_read_again():
+    bench = Bench()
+    bench.host.paused = True
+    bench.has(1, in_seconds=-1)
+    bench.has(2, in_seconds=10)
+    await bench.step()
+    assert bench.fired == [1]
+
+    bench.scheduler.set_namespaces([])
+    bench.scheduler.forget_namespaces([ROOM])
+    bench.host.paused = False
+    await bench.pass_time(30)
+
+    assert bench.fired == [1]
+    assert (bench.scheduler.statistics().waiting, bench.scheduler.statistics().running) == (0, 0)
+    assert bench.events == []
+
+
+async def test_alarms_of_a_class_that_is_deleted_during_a_read_are_not_armed():
+    bench = Bench()
+    bench.has(1, in_seconds=1)
+    due = bench.index.due
+
+    async def deleted_meanwhile(namespace: str, before_ms: int, limit: int) -> tuple[IndexRow, ...]:
+        found = await due(namespace, before_ms, limit)
+        bench.scheduler.set_namespaces([])
+        bench.scheduler.forget_namespaces([ROOM])
+        return found
+
+    bench.index.due = deleted_meanwhile  # type: ignore[method-assign]
+    await bench.step()
+    bench.index.due = due  # type: ignore[method-assign]
+    await bench.pass_time(5)
+
+    assert bench.fired == []

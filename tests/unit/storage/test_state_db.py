@@ -13,6 +13,7 @@ import pytest
 from durable.clock import ClockSetting
 from durable.config import Location
 from durable.errors import MigrationError, NotFoundError, StorageCorruptError, StorageError
+from durable.storage.class_life.declared import digest_of
 from durable.storage.migration_plan import CreateClass, DeleteClass, MigrationPlan, PlannedMigration, RenameClass, Step
 from durable.storage.state_db import APPLICATION_ID, AppliedMigration, DeletedNamespace, NamespaceRow, StateDatabase
 
@@ -37,7 +38,7 @@ def test_a_new_state_is_empty_and_for_its_owner_alone(tmp_path: Path) -> None:
     with StateDatabase(path) as database:
         assert database.namespaces(None) == []
         assert database.applied_tags(None) == []
-        assert database.unmoved_deletions() == []
+        assert database.unfinished_moves() == []
         assert database.clock == ClockSetting()
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert rows(path, "PRAGMA application_id") == [(APPLICATION_ID,)]
@@ -61,8 +62,8 @@ def test_an_applied_plan_is_recorded_with_what_it_did(tmp_path: Path) -> None:
         ]
         assert database.applied_tags(None) == ["v1", "v2"]
         assert database.applied_migrations(None) == [
-            AppliedMigration("v1", 0, 5, [step.to_json() for step in steps]),
-            AppliedMigration("v2", 1, 5, []),
+            AppliedMigration("v1", 0, 5, [step.to_json() for step in steps], {}, digest_of({})),
+            AppliedMigration("v2", 1, 5, [], {}, digest_of({})),
         ]
 
 
@@ -72,9 +73,12 @@ def test_a_rename_keeps_the_key_and_a_deletion_leaves_a_record(tmp_path: Path) -
         second = a_plan(("v2", [DeleteClass("B"), RenameClass("A", "B")]), applied=("v1",))
         database.apply(None, second, now_ms=2, make_key=key)
         assert database.namespaces(None) == [NamespaceRow("A-00000000", "B", True, None, 1)]
-        assert database.unmoved_deletions() == [DeletedNamespace("B-00000000", 2)]
-        database.mark_moved("B-00000000")
-        assert database.unmoved_deletions() == []
+        folder = "B-00000000-19700101T000000Z"
+        assert database.deleted_namespaces(None) == [DeletedNamespace("B-00000000", "B", True, None, 1, 2, folder)]
+        (move,) = database.unfinished_moves()
+        assert (move.key, move.kind, move.place) == ("B-00000000", "deleted", folder)
+        database.finish_move(move)
+        assert database.unfinished_moves() == []
 
 
 def test_environments_do_not_see_each_other(tmp_path: Path) -> None:
@@ -171,7 +175,7 @@ def test_a_state_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(StorageError) as caught:
         StateDatabase(path)
     assert str(caught.value) == (
-        f"{tmp_path} was written by a newer durable (format 7, this one knows 1); nothing was changed"
+        f"{tmp_path} was written by a newer durable (format 7, this one knows 2); nothing was changed"
     )
     assert path.read_bytes() == before
 

@@ -18,9 +18,9 @@ SETTINGS = settings("Room", "ROOMS")
 def configured(tmp_path: Path) -> Callable[..., Config]:
     """`configured(more)` is the configuration of a project with these settings added."""
 
-    def load(more: str = "", *, secrets: str = "") -> Config:
+    def load(more: str = "", *, secrets: str = "", settings: str = SETTINGS) -> Config:
         (tmp_path / "main.py").write_text("")
-        (tmp_path / "durable.toml").write_text(SETTINGS + more)
+        (tmp_path / "durable.toml").write_text(settings + more)
         (tmp_path / ".dev.vars").write_text(secrets)
         return config.load(tmp_path / "durable.toml")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,15 @@ from durable.errors import MigrationError
 from durable.storage.layout import StateLayout
 from durable.storage.state_db import StateDatabase
 from durable.supervisor.preparation import Preparation
+from tests.unit.supervisor.conftest import SETTINGS
 
+UNBOUND = SETTINGS.replace('[[durable_objects.bindings]]\nname = "ROOMS"\nclass_name = "Room"\n', "")
 DELETES = '[[migrations]]\ntag = "v2"\nnew_sqlite_classes = ["Hall"]\ndeleted_classes = ["Room"]\n'
 
 
 @pytest.fixture
 def preparation(tmp_path: Path) -> Iterator[Preparation]:
-    layout = StateLayout(tmp_path / "state")
+    layout = StateLayout(tmp_path / ".durable" / "state")
     layout.ensure()
     with StateDatabase(layout.state_file) as state_db:
         yield Preparation(layout, state_db, ManualClock(), random.Random(1))
@@ -28,7 +31,11 @@ def preparation(tmp_path: Path) -> Iterator[Preparation]:
 
 def test_new_classes_are_added_on_the_way_and_only_once(preparation: Preparation, configured: Callable[..., Config]):
     first = preparation.prepare(configured())
+    assert preparation.state_db.namespaces(None) == []
+    first.commit()
+    first.commit()
     second = preparation.prepare(configured())
+    second.commit()
 
     assert [namespace.class_name for namespace in first.namespaces] == ["Room"]
     assert second.namespaces == first.namespaces
@@ -37,10 +44,12 @@ def test_new_classes_are_added_on_the_way_and_only_once(preparation: Preparation
 def test_what_deletes_waits_for_the_developers_word_and_names_its_steps(
     preparation: Preparation, configured: Callable[..., Config]
 ):
-    preparation.prepare(configured())
+    preparation.prepare(configured()).commit()
+
+    config = configured(DELETES, settings=UNBOUND)
 
     with pytest.raises(MigrationError) as caught:
-        preparation.prepare(configured(DELETES))
+        preparation.prepare(config)
 
     assert str(caught.value) == (
         "these migrations are not applied yet:\n"
@@ -51,9 +60,30 @@ def test_what_deletes_waits_for_the_developers_word_and_names_its_steps(
     assert [row.class_name for row in preparation.state_db.namespaces(None)] == ["Room"]
 
 
+def test_a_class_that_something_is_bound_to_is_not_deleted(preparation: Preparation, configured: Callable[..., Config]):
+    preparation.prepare(configured()).commit()
+
+    with pytest.raises(MigrationError) as caught:
+        preparation.pending(configured(DELETES))
+
+    lines = str(caught.value).split("\n")
+    assert lines[0].endswith("durable.toml:7:14: the class Room cannot be deleted while env.ROOMS is bound to it")
+    assert lines[1:] == ['    class_name = "Room"', "                 ^"]
+    assert caught.value.fix == "remove this binding, or take the class out of what is deleted"
+
+
+def test_the_command_to_type_names_the_environment_and_the_folder(
+    preparation: Preparation, configured: Callable[..., Config]
+):
+    config = replace(configured(), environment="staging", root=preparation.layout.state)
+    where = preparation.layout.state.parent
+
+    assert preparation.command(config) == f"durable migrate --env staging --persist-to {where}"
+
+
 def test_with_the_developers_word_it_is_done(preparation: Preparation, configured: Callable[..., Config]):
-    preparation.prepare(configured())
-    config = configured(DELETES)
+    preparation.prepare(configured()).commit()
+    config = configured(DELETES, settings=UNBOUND)
 
     preparation.apply(config, preparation.pending(config))
 

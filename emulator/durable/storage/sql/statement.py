@@ -15,14 +15,14 @@ import apsw
 
 from durable.errors import SqlError
 from durable.storage.database import Database
-from durable.storage.schema import KV_TABLE, METADATA_TABLE, RESERVED_NAMES
+from durable.storage.schema import KV_TABLE, METADATA_TABLE, MIGRATIONS_TABLE, RESERVED_NAMES
 from durable.storage.sql.authorizer import READS_ONLY, Trust
 from durable.storage.transaction import Transaction
 
 EMPTY = re.compile(r"(?:[\s;]|--[^\n]*(?:\n|$)|/\*.*?(?:\*/|$))*", re.DOTALL)
 """Text without a statement: blanks, semicolons and comments."""
 NO_STATEMENT: Final = "SQL code did not contain a statement."
-_OURS: Final = frozenset({KV_TABLE, METADATA_TABLE})
+_OURS: Final = frozenset({KV_TABLE, METADATA_TABLE, MIGRATIONS_TABLE})
 _ALTER_SAVEPOINT: Final = "_cf_alter"
 
 

@@ -6,19 +6,26 @@ import errno
 import os
 import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from durable import config
 from durable.clock import ManualClock
 from durable.config import Location, Migration, RenamedClass, TransferredClass
 from durable.errors import MigrationError
-from durable.storage import migrations
+from durable.storage.class_life import applying
+from durable.storage.class_life.applying import apply_plan, finish
+from durable.storage.class_life.declared import declared_by, digest_of
+from durable.storage.class_life.donors import donors_of
+from durable.storage.class_life.planning import pending_of
+from durable.storage.class_life.planning import plan as plan_of
+from durable.storage.class_life.transfer import Donor
 from durable.storage.layout import StateLayout, is_namespace_key
-from durable.storage.migration_plan import CreateClass, DeleteClass, MigrationPlan, RenameClass, Step
-from durable.storage.migrations import apply_plan, finish_deletions, plan
-from durable.storage.state_db import NamespaceRow, StateDatabase
+from durable.storage.migration_plan import CreateClass, DeleteClass, MigrationPlan, RenameClass, Step, TransferClass
+from durable.storage.state_db import AppliedMigration, NamespaceRow, StateDatabase
 
 
 def entry(
@@ -37,6 +44,22 @@ def entry(
 
 def existing(*names: str, sqlite: bool = True) -> list[NamespaceRow]:
     return [NamespaceRow(f"{name}-00000000", name, sqlite, None, 0) for name in names]
+
+
+def plan(
+    configured: Sequence[Migration],
+    applied: Sequence[str | Migration],
+    namespaces: Sequence[NamespaceRow],
+) -> MigrationPlan:
+    """`applied` are entries as they were, or the tags of those that nobody edited since."""
+    by_tag = {each.tag: each for each in configured}
+    return plan_of(configured, [recorded(each, by_tag) for each in applied], namespaces)
+
+
+def recorded(each: str | Migration, configured: Mapping[str, Migration]) -> AppliedMigration:
+    then = configured.get(each, entry(each)) if isinstance(each, str) else each
+    declared = declared_by(then)
+    return AppliedMigration(then.tag, 0, 0, [], declared, digest_of(declared))
 
 
 def steps(made: MigrationPlan) -> list[Step]:
@@ -63,8 +86,28 @@ def test_nothing_to_do_is_an_empty_plan() -> None:
     assert (made.describe(), made.to_json()) == ([], [])
 
 
-def test_an_edited_entry_that_is_applied_changes_nothing() -> None:
-    assert plan([entry("v1", new=("A", "Added"))], ["v1"], existing("A")).is_empty
+def test_another_order_of_classes_in_an_applied_entry_is_no_change() -> None:
+    assert plan([entry("v1", new=("B", "A"))], [entry("v1", new=("A", "B"))], existing("A", "B")).is_empty
+
+
+def test_an_applied_entry_that_was_edited_is_explained_and_never_applied_again() -> None:
+    with pytest.raises(MigrationError) as caught:
+        plan([entry("v1", new=("A", "Added")), entry("v2", line=5)], [entry("v1", new=("A",))], existing("A"))
+    assert str(caught.value) == (
+        'durable.toml:1:7: the migration "v1" was edited after it was applied: '
+        'new_sqlite_classes had ["A"] and has ["A", "Added"] now. An applied entry is never applied again'
+    )
+    assert caught.value.fix == (
+        'put it back as it was, and add:\n[[migrations]]\ntag = "v3"\nnew_sqlite_classes = ["Added"]'
+    )
+
+
+def test_an_applied_entry_that_lost_something_is_to_be_put_back() -> None:
+    then = entry("v2", renamed=(("A", "B"),), deleted=("C",))
+    with pytest.raises(MigrationError) as caught:
+        plan([entry("v2", renamed=(("A", "B"),))], [then], existing("B"))
+    assert 'deleted_classes had ["C"] and has nothing now' in str(caught.value)
+    assert caught.value.fix == "put it back as it was"
 
 
 def test_within_an_entry_deletions_come_first_then_renames_then_new_classes() -> None:
@@ -188,11 +231,11 @@ def test_a_plan_is_readable_by_people_and_by_programs() -> None:
         pytest.param(
             [entry("v1", transferred=(TransferredClass("Log", "audit", "AuditLog"),), line=9)],
             [],
-            [],
-            'durable.toml:9:7: migration "v1" transfers Log from the worker audit; '
-            "transfers between workers come with a later version",
-            "take transferred_classes out of it; a new AuditLog starts without data",
-            id="transfer",
+            ["AuditLog"],
+            'durable.toml:9:7: migration "v1" transfers Log from the worker audit to AuditLog, but AuditLog exists '
+            "already; its objects would be in the way",
+            "take AuditLog out of the new classes of an entry that is not applied yet, or delete it first",
+            id="transfer onto a class",
         ),
     ],
 )
@@ -221,7 +264,8 @@ class State:
         self.random = random.Random(1)
 
     def plan(self, *entries: Migration, environment: str | None = None) -> MigrationPlan:
-        return plan(entries, self.database.applied_tags(environment), self.database.namespaces(environment))
+        applied = self.database.applied_migrations(environment)
+        return plan_of(entries, applied, self.database.namespaces(environment))
 
     def apply(self, *entries: Migration, environment: str | None = None) -> None:
         apply_plan(
@@ -289,13 +333,13 @@ def test_the_data_of_a_deleted_class_is_put_aside_with_the_time(state: State, tm
     assert (aside / "ab" / file.name).read_text() == "data"
     assert not (tmp_path / "state" / key).exists()
     assert [row.class_name for row in state.database.namespaces(None)] == ["User"]
-    assert state.database.unmoved_deletions() == []
+    assert state.database.unfinished_moves() == []
 
 
 def test_a_deleted_class_that_never_had_an_object_leaves_nothing_aside(state: State, tmp_path: Path) -> None:
     state.apply(V1, V2, V3)
     assert not (tmp_path / "deleted").exists()
-    assert state.database.unmoved_deletions() == []
+    assert state.database.unfinished_moves() == []
 
 
 def test_a_class_that_is_created_anew_starts_in_a_new_folder(state: State) -> None:
@@ -332,9 +376,9 @@ def test_a_crash_between_the_record_and_the_move_is_finished_at_the_next_start(
     assert state.database.applied_tags(None) == ["v1", "v2", "v3"]
     aside = tmp_path / "deleted" / f"{key}-20231114T221320Z"
     state.clock.advance(3600)
-    assert finish_deletions(state.database, state.layout) == [aside]
+    assert finish(state.database, state.layout) == [aside]
     assert (aside / "ab" / f"{'ab' * 32}.sqlite").read_text() == "data"
-    assert finish_deletions(state.database, state.layout) == []
+    assert finish(state.database, state.layout) == []
 
 
 def test_a_crash_between_the_move_and_its_record_is_finished_too(
@@ -343,14 +387,14 @@ def test_a_crash_between_the_move_and_its_record_is_finished_too(
     state.apply(V1, V2)
     state.store("ChatRoom", "data")
 
-    def die(database: StateDatabase, key: str) -> None:
+    def die(database: StateDatabase, move: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(StateDatabase, "mark_moved", die)
+        patch.setattr(StateDatabase, "finish_move", die)
         state.apply(V1, V2, V3)
-    assert finish_deletions(state.database, state.layout) == []
-    assert state.database.unmoved_deletions() == []
+    assert finish(state.database, state.layout) == []
+    assert state.database.unfinished_moves() == []
     assert len(list((tmp_path / "deleted").iterdir())) == 1
 
 
@@ -360,7 +404,7 @@ def test_the_next_apply_finishes_what_an_earlier_one_left(
     state.apply(V1, V2)
     state.store("ChatRoom", "data")
     with monkeypatch.context() as patch:
-        patch.setattr(migrations, "finish_deletions", lambda *_: [])
+        patch.setattr(applying, "finish_moves", lambda *_: [])
         state.apply(V1, V2, V3)
     assert not (tmp_path / "deleted").exists()
     state.apply(V1, V2, V3, entry("v4", new=("More",)))
@@ -401,7 +445,111 @@ def test_a_state_on_another_file_system_is_copied_and_only_then_removed(
             patch.setattr(module, name, replacement)
             state.apply(V1, V2, V3)
         assert file.read_text() == "data"
-    finish_deletions(state.database, state.layout)
+    finish(state.database, state.layout)
     assert not source.exists()
     assert list((tmp_path / "deleted").iterdir()) == [aside]
     assert (aside / "ab" / file.name).read_text() == "data"
+
+
+# --- from elsewhere ---------------------------------------------------------------------------------------------------
+def project(folder: Path, text: str) -> config.Config:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "main.py").touch()
+    (folder / "durable.toml").write_text('main = "main.py"\n' + text)
+    return config.load(folder / "durable.toml")
+
+
+def test_an_environment_gives_its_class_to_another_without_leaving_the_state(state: State, tmp_path: Path) -> None:
+    found = project(tmp_path / "app", 'name = "app"\n[env.staging]\nvars = {}\n')
+    state.apply(entry("v1", new=("Log",)), environment="staging")
+    (row,) = state.database.namespaces("staging")
+    moved = entry("v1", transferred=(TransferredClass("Log", "app-staging", "Diary"),))
+    find_donor = donors_of(found, state.layout.state, None)
+    apply_plan(
+        state.plan(moved), state.database, state.layout, environment=None, clock=state.clock, source=state.random,
+        find_donor=find_donor,
+    )  # fmt: skip
+    assert state.database.namespaces("staging") == []
+    assert state.database.namespaces(None) == [NamespaceRow(row.key, "Diary", True, None, row.created_ms)]
+    assert (state.database.unfinished_moves(), state.database.unfinished_runs()) == ([], [])
+
+
+def test_the_project_of_another_worker_is_found_beside_this_one_or_where_it_is_said_to_be(tmp_path: Path) -> None:
+    found = project(tmp_path / "app", 'name = "app"\n')
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "durable.toml").write_text("main = \n")
+    project(tmp_path / "audit", 'name = "audit"\n[env.prod]\nvars = {}\n')
+    project(tmp_path / "far" / "away", 'name = "login"\n')
+    own = tmp_path / "app" / ".durable" / "state"
+
+    def look(script: str, folder: Path | None = None) -> Donor:
+        return donors_of(found, own, folder)(TransferClass("Log", script, "Log"))
+
+    assert look("audit") == Donor(tmp_path / "audit" / ".durable" / "state", None)
+    assert look("audit-prod") == Donor(tmp_path / "audit" / ".durable" / "state", "prod")
+    assert look("login", tmp_path / "far" / "away") == Donor(tmp_path / "far" / "away" / ".durable" / "state", None)
+    with pytest.raises(MigrationError) as caught:
+        look("login")
+    assert "it is not known where the worker login keeps its objects" in str(caught.value)
+    with pytest.raises(MigrationError) as caught:
+        look("login", tmp_path / "audit")
+    assert str(caught.value) == (
+        f"{tmp_path / 'audit'} is not the project of the worker login; its workers are audit, audit-prod"
+    )
+    with pytest.raises(MigrationError) as caught:
+        look("app")
+    assert str(caught.value) == "Log is to come from the worker app, which is this one"
+
+
+def test_a_class_that_the_other_worker_does_not_have_is_refused_with_those_that_it_has(
+    state: State, tmp_path: Path
+) -> None:
+    other = State(tmp_path / "other")
+    other.apply(V1)
+    other.database.close()
+    moved = entry("v1", transferred=(TransferredClass("Log", "audit", "Log"),))
+    with pytest.raises(MigrationError) as caught:
+        apply_plan(
+            state.plan(moved), state.database, state.layout, environment=None, clock=state.clock,
+            source=state.random, find_donor=lambda _: Donor(other.layout.state, None),
+        )  # fmt: skip
+    assert str(caught.value) == f"the worker audit has no class Log in {other.layout.state}"
+    assert caught.value.fix == "its classes: Room, User"
+    assert state.database.applied_tags(None) == []
+
+
+def test_a_class_may_go_and_come_back_between_two_states(state: State, tmp_path: Path) -> None:
+    other = State(tmp_path / "other")
+    state.apply(V1)
+    state.store("Room", "data")
+    key = state.key("Room")
+
+    def take(into: State, source: State, tag: str, *before: Migration) -> None:
+        source.database.close()
+        moved = entry(tag, transferred=(TransferredClass("Room", "there", "Room"),))
+        apply_plan(
+            into.plan(*before, moved), into.database, into.layout, environment=None, clock=into.clock,
+            source=into.random, find_donor=lambda _: Donor(source.layout.state, None),
+        )  # fmt: skip
+        source.database = StateDatabase(source.layout.state_file)
+
+    take(other, state, "v1")
+    assert other.key("Room") == key
+    assert [row.class_name for row in state.database.namespaces(None)] == ["User"]
+    take(state, other, "v2", V1)
+    assert state.key("Room") == key
+    assert state.layout.object_file(key, "ab" * 32).read_text() == "data"
+    assert other.database.namespaces(None) == []
+    other.database.close()
+
+
+def test_what_the_configuration_cannot_mean_quotes_its_line(state: State, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = project(tmp_path, '[[migrations]]\ntag = "v1"\nrenamed_classes = [{ from = "Rome", to = "Hall" }]\n')
+    with pytest.raises(MigrationError) as caught:
+        pending_of(found, state.database)
+    assert str(caught.value) == (
+        'durable.toml:4:29: migration "v1" renames Rome, but there is no such class.\n'
+        '    renamed_classes = [{ from = "Rome", to = "Hall" }]\n'
+        "                                ^"
+    )

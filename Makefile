@@ -19,6 +19,8 @@ BENCH_FLAGS ?=
 
 # pyright's wrapper would otherwise announce newer versions of itself.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+# The tests start some hundred processes; without bytecode each would compile all that it imports.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo check format docs bench autobahn clean
 

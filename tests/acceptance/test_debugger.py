@@ -103,7 +103,9 @@ def test_who_quits_the_debugger_ends_that_request_and_nothing_else(dev: Terminal
 def test_ctrl_c_at_the_prompt_ends_what_was_typed_and_never_the_emulator(dev: TerminalDev) -> None:
     answer = dev.get("/here")
     dev.wait_prompt()
-    dev.type("p 1 +\x03")
+    dev.type("p 1 +")
+    dev.wait_shown("p 1 +")
+    dev.type("\x03")
     assert "--KeyboardInterrupt--" in dev.wait_prompt()
     dev.type("import time; time.sleep(60)\n")
     dev.wait_shown("sleep(60)")

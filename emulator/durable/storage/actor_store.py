@@ -324,8 +324,8 @@ class ActorStore:
         target = self.recovery.find(at)
         moment = self.recovery.moment_of(target)
         self.sql.cancel_cursors("the object was restored to an earlier state")
-        # What the restore ends must be reachable, too, or it could not be undone.
-        if self.recovery.look() and not self.checkpoint():
+        # What the restore ends must be reachable, too, or it could not be undone. Nothing is pruned: it may be the way.
+        if self.recovery.look() and not self.checkpoint(settle=False):
             raise StorageError(f"{self.path} is in use; try again")
         restore = self.recovery.restore(target, nonce)
         self.close()

@@ -12,12 +12,10 @@ in the segments' numbers keeps anyone from replaying over it. Whoever calls this
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from durable.clock import Clock
 from durable.errors import StorageError
@@ -26,12 +24,12 @@ from durable.limits import HISTORY_BASE_BYTES
 from durable.storage.file_copy import copy_bytes, copy_file, replace_file, sync_path, write_zeros
 from durable.storage.history.bookmark import Bookmark, Position, bookmark_at, chain_of
 from durable.storage.history.folder import HistoryFolder
+from durable.storage.history.head import Head, read_head, write_head
 from durable.storage.history.moments import SALTS_BYTES, Moment, append_times, drop_times_behind, read_last
 from durable.storage.history.retention import prune
 from durable.storage.layout import FOLDER_MODE, sync_folder
 from durable.storage.schema import PAGE_BYTES, empty_file
 
-FORMAT: Final = 1
 _NO_FILE: Final = 0
 """Time of modification in the head of an object that was removed because it stored nothing."""
 _LOG_HEADER_BYTES: Final = 32
@@ -39,18 +37,6 @@ _FRAME_BYTES: Final = PAGE_BYTES + 24
 _LOG_MAGIC: Final = b"\x37\x7f\x06"
 _SALTS: Final = slice(16, 24)
 """Of a log's header (SQLite file format, §4.1)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """What the object's file looked like when the current segment began: `{"format": 1, "segment": 7, …}`."""
-
-    chain: str
-    segment: int
-    began_ms: int
-    size: int
-    mtime_ns: int
-    format: int = FORMAT
 
 
 class History:
@@ -89,7 +75,7 @@ class History:
             self.segment = 0
             head, last, is_damaged, is_marked = None, -1, False, False
             if self.archive.path.is_dir():
-                head = self._read_head()
+                head = read_head(self.archive)
                 # A power cut may have taken the contents of one that was not settled yet.
                 is_damaged = head is None and self.archive.head.exists() and self.archive.head.stat().st_size > 0
                 is_marked = self.archive.break_marker.exists()
@@ -323,22 +309,13 @@ class History:
             sync_folder(folder.parent)
 
     # --- the head -------------------------------------------------------------------------------------------------
-    def _read_head(self) -> Head | None:
-        """None also for one that cannot be used: the history then begins anew, as after any other break."""
-        try:
-            content: Any = json.loads(self.archive.head.read_bytes())
-            head = Head(**content)
-        except (FileNotFoundError, ValueError, TypeError):
-            return None
-        return head if head.format == FORMAT and head.chain == chain_of(self.object_id) else None
-
     def _write_head(self, now: int, *, is_removed: bool = False, sync: bool = True) -> None:
         size, mtime_ns = PAGE_BYTES, _NO_FILE
         if not is_removed:
             facts = self.file.stat()
             size, mtime_ns = facts.st_size, facts.st_mtime_ns
         head = Head(chain_of(self.object_id), self.segment, now, size, mtime_ns)
-        replace_file(self.archive.head, json.dumps(asdict(head)).encode(), sync=sync)
+        write_head(self.archive, head, sync=sync)
 
 
 def mark_break(file: Path) -> None:

@@ -26,9 +26,10 @@ from durable.failpoints import failpoint
 from durable.limits import HISTORY_UNDO_MAX
 from durable.storage.failure import translate
 from durable.storage.file_copy import copy_bytes, copy_file, replace_file, sync_path
-from durable.storage.history.archive import FORMAT, Head, History, log_bytes
+from durable.storage.history.archive import History, log_bytes
 from durable.storage.history.bookmark import Bookmark, Position, bookmark_at, chain_of
 from durable.storage.history.folder import HistoryFolder
+from durable.storage.history.head import FORMAT, Head, write_head
 from durable.storage.history.moments import read_times
 from durable.storage.history.resolution import Plan, Resolution, read_undo
 from durable.storage.layout import FILE_MODE, FOLDER_MODE, sync_folder
@@ -207,7 +208,7 @@ def _begin_new_segment(file: Path, decision: Decision) -> None:
     failpoint("restore.base_made")
     facts = os.stat(draft_of(file))
     head = Head(chain_of(file.stem), decision.segment + 1, decision.ms, facts.st_size, facts.st_mtime_ns)
-    replace_file(archive.head, json.dumps(asdict(head)).encode())
+    write_head(archive, head)
     sync_folder(file.parent)
     failpoint("restore.head_written")
 

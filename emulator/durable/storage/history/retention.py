@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import os
 import shutil
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Final
 
 from durable.limits import HISTORY_BYTES_MAX, HISTORY_FILE_MULTIPLE
 from durable.storage.history.folder import Era, HistoryFolder
+from durable.storage.history.head import read_head
 from durable.storage.history.moments import read_times
 from durable.storage.layout import sync_folder
 
@@ -36,12 +38,17 @@ def prune(archive: HistoryFolder, file_bytes: int, *, keep_days: int, now_ms: in
     return freed
 
 
-def _began_ms(archive: HistoryFolder, base: int) -> int:
-    """When a base was made: the first record of its segment's times, or its own time while that is the live one."""
-    times = read_times(archive.times(base))
-    if times is not None and times.moments:
-        return times.moments[0].ms
-    return archive.base(base).stat().st_mtime_ns // 1_000_000
+def _began_ms(archive: HistoryFolder, base: int) -> float:
+    """When a base was made, or something that came later.
+
+    The time of its file does not say: a copied state directory and a power cut change it.
+    """
+    for segment in archive.segments():
+        times = read_times(archive.times(segment)) if segment >= base else None
+        if times is not None and times.moments:
+            return times.moments[0].ms
+    head = read_head(archive)
+    return head.began_ms if head is not None else math.inf
 
 
 def _delete(archive: HistoryFolder, era: Era) -> None:

@@ -61,12 +61,7 @@ class Object:
 
     def restore(self, store: ActorStore, at: str | int, nonce: int = 0) -> int | None:
         """Bring the object back; returns its alarm."""
-        recovery = store.recovery
-        target = recovery.find(at)
-        if recovery.look():
-            assert store.checkpoint()
-        restore = recovery.restore(target, nonce)
-        store.close()
+        _, restore = store.prepare_restore(at, nonce)
         alarm = restore.build()
         self.clock.advance(1)
         restore.decide(self.clock.wall_ms())

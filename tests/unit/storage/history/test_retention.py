@@ -84,6 +84,43 @@ def test_sleeping_and_removed_objects_are_swept(thing: Object, monkeypatch: pyte
     assert contents(thing.open()) == {"text": "x"}
 
 
+def test_the_time_of_a_file_makes_no_history_too_old(thing: Object) -> None:
+    store = thing.open()
+    mark = thing.put(store, a=1)
+    store.delete_all(keep_alarm=False)
+    thing.commit(store)
+    assert store.checkpoint()
+    store.close()
+    store.remove_files()
+    # As an unpacked archive or a power cut leaves it: the base of the empty object has no times of its own.
+    for path in thing.history.iterdir():
+        os.utime(path, (0, 0))
+    (thing.history / "break").touch()
+
+    store = thing.open()
+    thing.put(store, a=2)
+    assert store.checkpoint()
+
+    thing.restore(store, mark)
+    assert contents(thing.open()) == {"a": 1}
+
+
+def test_a_restore_deletes_nothing_that_leads_to_its_target(thing: Object, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = thing.open()
+    mark = thing.put(store, n=1)
+    assert store.checkpoint()
+    thing.put(store, n=2)
+    store.close()
+    # History that was kept ends here: a new base is made first, of which the older era is the price.
+    (thing.history / "head").write_bytes(b"{")
+    monkeypatch.setattr(retention, "HISTORY_BYTES_MAX", 1)
+    monkeypatch.setattr(retention, "HISTORY_FILE_MULTIPLE", 0)
+
+    thing.restore(thing.open(), mark)
+
+    assert contents(thing.open()) == {"n": 1}
+
+
 def test_an_object_that_was_removed_can_be_restored_and_one_that_follows_it_begins_empty(thing: Object) -> None:
     store = thing.open()
     mark = thing.put(store, a=1)

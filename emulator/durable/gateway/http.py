@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import quote
 
-from aiohttp import HttpVersion10, HttpVersion11, web
+from aiohttp import web
+from aiohttp.http import HttpVersion10, HttpVersion11
 
 from durable.clock import Clock, SystemClock
 from durable.errors import ActorError, HostGoneError, OverloadedError, ProgramBrokenError, ReloadingError

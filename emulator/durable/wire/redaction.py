@@ -25,6 +25,7 @@ _TELLING = frozenset(["SECRET", "SECRETS", "PASSWORD", "PASSWD", "PASSPHRASE", "
 _TELLING_LAST = frozenset(["KEY", "PASS", "PWD", "DSN", "CREDENTIAL"])
 _TELLING_NOTHING = frozenset(["PUBLIC", "PRIMARY", "FOREIGN", "UNIQUE", "SORT", "PARTITION", "CACHE", "ROW"])
 """Before "KEY": not that kind of key."""
+_CUT = "…"
 _FOLDERS = frozenset(["PWD", "OLDPWD"])
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _NO_SECRETS = frozenset(["true", "false", "none", "null"])
@@ -92,6 +93,18 @@ class Redaction:
         for value, (marker, pattern) in self._alone.items():
             if value in text:
                 text = pattern.sub(lambda _, marker=marker: marker, text)  # type: ignore[misc]
+        return self._cut_text(text) if text.endswith(_CUT) else text
+
+    def _cut_text(self, text: str) -> str:
+        """A text that was cut before it came here may end with the beginning of a secret."""
+        kept = text.removesuffix(_CUT)
+        end = kept[-self._longest :]
+        for form, marker in self._forms.items():
+            if form[:SECRET_CHARACTERS_MIN] not in end:
+                continue
+            for length in range(min(len(form) - 1, len(end)), SECRET_CHARACTERS_MIN - 1, -1):
+                if end.endswith(form[:length]):
+                    return f"{kept[:-length]}{marker}{_CUT}"
         return text
 
     def holds(self, text: str) -> bool:

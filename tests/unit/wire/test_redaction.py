@@ -46,6 +46,14 @@ def test_a_secret_is_replaced_by_its_name_in_every_form(form: str) -> None:
     assert hidden.endswith(" after")
 
 
+@pytest.mark.parametrize("form", [SECRET, quote(SECRET), SECRET.encode().hex()])
+def test_the_beginning_of_a_secret_does_not_stay_where_a_text_was_cut(form: str) -> None:
+    hidden = {hiding(API_KEY=SECRET).text(f"before {form[:length]}…") for length in range(4, len(form))}
+
+    assert hidden == {"before «API_KEY»…"}
+    assert hiding(API_KEY=SECRET).text("before…") == "before…"
+
+
 def report_with(text: str) -> ErrorReport:
     frame = Frame("main.py", 3, "f", text, True, f"a\n{text}", 2, 1, 5, "", text)
     return ErrorReport(

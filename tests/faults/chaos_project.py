@@ -7,6 +7,7 @@ import random
 from pathlib import Path
 
 from tests.faults import chat
+from tests.faults.increments import INCREMENTS
 
 WATCHDOG_SECONDS = 5
 """Also how long an import may take, which on a busy machine is no matter of milliseconds."""
@@ -36,18 +37,9 @@ watchdog_seconds = {WATCHDOG_SECONDS}
 EDITION = 0
 """
 
-LEDGER = """\
-class Ledger(DurableObject):
-    def __init__(self, ctx, env):
-        super().__init__(ctx, env)
-        ctx.storage.sql.exec("CREATE TABLE IF NOT EXISTS increments(n INTEGER PRIMARY KEY, token TEXT NOT NULL)")
-
-    def increment(self, token):
-        return self.ctx.storage.sql.exec("INSERT INTO increments(token) VALUES (?) RETURNING n", token).one()["n"]
-
-    def tokens(self):
-        return [row["token"] for row in self.ctx.storage.sql.exec("SELECT token FROM increments ORDER BY n")]
-
+LEDGER = (
+    INCREMENTS
+    + """
     def loop(self):
         while True:
             pass
@@ -68,6 +60,7 @@ class Default(WorkerEntrypoint):
             return Response(f"{VERSION} {self.env.EDITION}")
         return await self.env.ROOMS.get_by_name(what).fetch(request)
 """
+)
 
 PROGRAM = (
     chat.PROGRAM.replace("VERSION = 0", "from words import VERSION").partition("class Default(")[0].rstrip()

@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 from durable.testing import App, run
+from tests.faults.increments import INCREMENTS
 from tests.settings import settings
 
 CLIENTS = 8
@@ -21,21 +22,10 @@ SEED = 20_261_121
 
 SETTINGS = settings("Ledger", "LEDGER")
 
-PROGRAM = """\
+PROGRAM = f"""\
 from durable import DurableObject, Response, WorkerEntrypoint
 
-
-class Ledger(DurableObject):
-    def __init__(self, ctx, env):
-        super().__init__(ctx, env)
-        ctx.storage.sql.exec("CREATE TABLE IF NOT EXISTS increments(n INTEGER PRIMARY KEY, token TEXT NOT NULL)")
-
-    def increment(self, token):
-        return self.ctx.storage.sql.exec("INSERT INTO increments(token) VALUES (?) RETURNING n", token).one()["n"]
-
-    def tokens(self):
-        return [row["token"] for row in self.ctx.storage.sql.exec("SELECT token FROM increments ORDER BY n")]
-
+{INCREMENTS}
 
 class Default(WorkerEntrypoint):
     async def fetch(self, request):

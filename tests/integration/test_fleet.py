@@ -16,6 +16,7 @@ from durable import failpoints
 from durable.actor.object_schema import migrate_store
 from durable.clock import SystemClock
 from durable.errors import MigrationError, NotFoundError
+from durable.host.schema_worker import SchemaWorker
 from durable.schema import ClassSchema, read_class
 from durable.sdk.ids import id_from_name
 from durable.storage.actor_store import ActorStore
@@ -358,3 +359,19 @@ def test_a_snapshot_that_cannot_be_made_touches_nothing(fleet: Fleet, tmp_path: 
     with pytest.raises(MigrationError, match="5 objects cannot be read or copied; nothing was written"):
         fleet.apply(snapshot=tmp_path / "full")
     assert fleet.runs() == [0] * 5
+
+
+def test_a_process_whose_command_is_gone_ends_with_the_object_under_way(
+    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds the state lock; nobody will sync or note what it does from then on."""
+    with open(tmp_path / "answers", "wb", buffering=0) as answers:
+        worker = SchemaWorker(fleet.root, fleet.layout, answers.fileno())
+        monkeypatch.setattr(os, "getppid", lambda: 1)
+        objects = [[fleet.key(name).id, name] for name in fleet.names]
+
+        with pytest.raises(BrokenPipeError):
+            worker.run({"todo": "migrate", "namespace": KEY, "class": "Room", "digest": fleet.schema.digest,
+                        "objects": objects})  # fmt: skip
+
+    assert fleet.runs() == [1, 0, 0, 0, 0]

@@ -63,7 +63,7 @@ class _Sql(SqlStorage):
         self._sql = store.sql
 
     def exec(self, query: str, *bindings: Any) -> Any:
-        cursor = self._sql.exec(query, *bindings)
+        cursor = self._sql.execute(query, bindings)
         failpoint("schema.statement")
         return cursor
 

@@ -1,7 +1,8 @@
-"""`python -m durable.host.schema_worker ROOT STATE`: migrates objects of a state that nobody serves.
+"""`python -m durable.host.schema_worker ROOT STATE ANSWERS`: migrates objects of a state that nobody serves.
 
-Batches come as lines of JSON on standard input, and one line per object goes to standard output; the end of the input
-ends the process. Whoever starts it holds the state lock, which it inherits. It runs user code: the `up` of .py files.
+Batches come as lines of JSON on standard input. One line per object goes to the open file of descriptor ANSWERS as soon
+as the object is done, and an empty one to standard output when the batch is; the end of the input ends the process.
+Whoever starts it holds the state lock, which it inherits. It runs user code: the `up` of .py files.
 
     {"todo": "migrate", "namespace": "Room-0123456789ab", "class": "Room", "objects": [["<64 hex>", "general"]]}
     {"id": "<64 hex>", "state": "migrated", "before": 1, "after": 2, "ms": 0.4, "error": "", …}
@@ -17,7 +18,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import apsw
 import msgspec
@@ -45,19 +46,20 @@ _CHECKSUMS: Final = f"SELECT checksum FROM {MIGRATIONS_TABLE} ORDER BY version"
 
 
 def main() -> int:
-    root, state = sys.argv[1:3]
+    root, state, answers = sys.argv[1:4]
     # Kept apart from what user code prints: that goes where errors go.
-    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    done = os.dup(1)
     os.dup2(2, 1)
     failpoints.arm_from_environment()
     Guard(state).install()
     sys.path.insert(0, root)
-    worker = SchemaWorker(Path(root), StateLayout(Path(state)))
+    worker = SchemaWorker(Path(root), StateLayout(Path(state)), int(answers))
     gc.freeze()
     gc.set_threshold(GC_YOUNG_OBJECTS)
     try:
         for line in sys.stdin:
-            worker.run(json.loads(line), answers)
+            worker.run(json.loads(line))
+            os.write(done, b"\n")
     except BrokenPipeError:
         # Whoever asked is gone; the object that was under way is done, and nobody will ask for another.
         os._exit(1)
@@ -67,14 +69,16 @@ def main() -> int:
 class SchemaWorker:
     """One process's share of a fleet run."""
 
-    def __init__(self, root: Path, layout: StateLayout) -> None:
+    def __init__(self, root: Path, layout: StateLayout, answers: int) -> None:
         self._root = root
         self._layout = layout
+        self._answers = answers
+        self._parent = os.getppid()
         self._clock = SystemClock()
         self._schemas: dict[str, ClassSchema] = {}
         self._snapshots: dict[str, SnapshotWriter] = {}
 
-    def run(self, batch: dict[str, Any], answers: IO[bytes]) -> None:
+    def run(self, batch: dict[str, Any]) -> None:
         """Every object of a batch, in order, each answered when it is done."""
         class_name, todo = str(batch["class"]), str(batch["todo"])
         schema = self._schemas.get(class_name)
@@ -88,7 +92,9 @@ class SchemaWorker:
                 outcome = self._one(todo, key, schema, str(batch.get("snapshot", "")))
             except (DurableError, OSError) as error:
                 outcome = Outcome(FAILED, 0, 0, error=str(error))
-            answers.write(_encode({"id": identity, **outcome.to_json()}) + b"\n")
+            os.write(self._answers, _encode({"id": identity, **outcome.to_json()}) + b"\n")
+            if os.getppid() != self._parent:
+                raise BrokenPipeError
 
     def _one(self, todo: str, key: ActorKey, schema: ClassSchema, snapshot: str) -> Outcome:
         path = self._layout.object_file(key.namespace, key.id)

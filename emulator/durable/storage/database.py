@@ -23,7 +23,7 @@ from durable import limits
 from durable.errors import StorageCorruptError, StorageError
 from durable.storage.failure import translate
 from durable.storage.file_check import HEADER_BYTES, check_header, is_short, stores_nothing
-from durable.storage.history.restore import decision_of, finish_restore
+from durable.storage.history.restore import finish_restore, is_decided
 from durable.storage.layout import make_folder
 from durable.storage.schema import APPLICATION_ID, PAGE_BYTES, empty_file
 from durable.storage.sql.authorizer import Authorizer, Trust
@@ -103,8 +103,10 @@ class Database:
 
         Raises StorageCorruptError for a file that no object wrote, StorageError when it cannot be opened.
         """
-        path = Path(os.path.realpath(path.parent), path.name)
-        if os.path.lexists(decision_of(path)):
+        if not path.is_absolute():
+            path = Path(os.path.abspath(path))
+        if is_decided(path):
+            path = _resolved(path)
             finish_restore(path)
         log = _inspect_files(path)
         created = False
@@ -113,16 +115,7 @@ class Database:
                 raise StorageError(f"{path} does not exist")
             _create(path, sync)
             created = True
-        try:
-            # Any, because apsw's own stubs are partly untyped.
-            connection: Any = apsw.Connection(
-                str(path),
-                flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW,
-                vfs=vfs_name(),
-                statementcachesize=limits.SQL_STATEMENTS_CACHED_MAX,
-            )
-        except apsw.Error as error:
-            raise translate(error, path) from error
+        path, connection = _connect(path)
         database = cls(path, connection, created=created, log_is_empty=not log)
         try:
             database._set_up()
@@ -143,22 +136,23 @@ class Database:
             connection.config(option, value)
         for limit, value in _LIMITS:
             connection.limit(limit, value)
-        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-        # In memory: the rows of RETURNING would otherwise go through a temporary file, at 8 µs a statement.
-        connection.execute("PRAGMA temp_store = MEMORY")
-        # An empty log holds no old frames that an unsynced header could bring back, and a new file's first epoch syncs
-        # it: SQLite's own two syncs at the first commit can be left out. `after_commit` switches them on.
-        connection.execute(f"PRAGMA synchronous = {'OFF' if self._log_is_empty else 'NORMAL'}")
-        if is_short(header, self.path.stat().st_size):
+        # temp_store: the rows of RETURNING would otherwise go through a temporary file, at 8 µs a statement.
+        # synchronous: an empty log holds no old frames that an unsynced header could bring back, and a new file's first
+        # epoch syncs it: SQLite's own two syncs at the first commit can be left out. `after_commit` switches them on.
+        connection.execute(
+            "PRAGMA locking_mode = EXCLUSIVE; PRAGMA temp_store = MEMORY;"
+            f" PRAGMA synchronous = {'OFF' if self._log_is_empty else 'NORMAL'}"
+        ).fetchall()
+        if is_short(header, os.stat(self.path).st_size):
             self._check_pages()
         mark = connection.execute("PRAGMA application_id").get
         if mark != APPLICATION_ID:
             raise StorageCorruptError(
                 str(self.path), f"was not written by durable: its application id is {mark:#x}, not {APPLICATION_ID:#x}"
             )
-        # Every table changes the schema's version, so 0 means that nothing was ever committed. A crash may also have
-        # left a file whose object was emptied and is no longer in the index.
-        self.is_new = connection.execute("PRAGMA schema_version").get == 0 or stores_nothing(connection.execute)
+        # Also when something was committed: a crash may have left a file whose object was emptied and is no longer in
+        # the index.
+        self.is_new = stores_nothing(connection.execute)
         if not self._log_is_empty:
             self.frames_at_open = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)[0]
         connection.execute(f"PRAGMA max_page_count = {limits.SQL_DATABASE_BYTES_MAX // PAGE_BYTES}")
@@ -294,13 +288,45 @@ class Database:
             self._log_descriptor = -1
 
 
+def _connect(path: Path) -> tuple[Path, Any]:
+    """The path as SQLite takes it, which is told to refuse a link in any part of it, and a connection. Raises SqlError.
+
+    There is hardly ever one above the file: to resolve the path first, every time, asks for each folder what SQLite
+    then asks again.
+    """
+    try:
+        try:
+            return path, _connection(path)
+        except apsw.CantOpenError as error:
+            if getattr(error, "extendedresult", 0) != apsw.SQLITE_CANTOPEN_SYMLINK:
+                raise
+            path = _resolved(path)
+            return path, _connection(path)
+    except apsw.Error as error:
+        raise translate(error, path) from error
+
+
+def _connection(path: Path) -> Any:  # apsw's own stubs are partly untyped
+    return apsw.Connection(
+        str(path),
+        flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW,
+        vfs=vfs_name(),
+        statementcachesize=limits.SQL_STATEMENTS_CACHED_MAX,
+    )
+
+
+def _resolved(path: Path) -> Path:
+    """Without links in the folders; what the file itself is, is looked at elsewhere."""
+    return Path(os.path.realpath(path.parent), path.name)
+
+
 def _inspect_files(path: Path) -> int | None:
     """Size of the write-ahead log beside `path`, 0 without one; None when there is no file at all.
 
     Refuses what SQLite would open as a healthy empty database, or what is not a file of its own.
     """
     facts = _facts(path)
-    log = _facts(Path(f"{path}-wal"))
+    log = _facts(f"{path}-wal")
     if facts is None:
         if log is not None and log.st_size:
             raise StorageCorruptError(str(path), "is missing, although its write-ahead log is there")
@@ -310,7 +336,7 @@ def _inspect_files(path: Path) -> int | None:
     return log.st_size if log is not None else 0
 
 
-def _facts(path: Path) -> os.stat_result | None:
+def _facts(path: Path | str) -> os.stat_result | None:
     try:
         facts = os.lstat(path)
     except FileNotFoundError:

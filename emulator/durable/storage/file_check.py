@@ -12,17 +12,21 @@ from typing import Any, Final
 
 from durable.errors import StorageCorruptError
 from durable.storage.schema import (
-    ANYTHING_STORED,
+    ALL_NAMES,
     APPLICATION_ID,
     KV_TABLE,
     METADATA_TABLE,
     PAGE_BYTES,
-    TABLE_EXISTS,
+    is_users,
 )
 
 HEADER_BYTES: Final = 100
 _MAGIC: Final = b"SQLite format 3\0"
 _WAL_VERSION: Final = 2
+_ROWS: Final = (
+    (KV_TABLE, f"SELECT 1 FROM {KV_TABLE} LIMIT 1"),
+    (METADATA_TABLE, f"SELECT 1 FROM {METADATA_TABLE} WHERE value IS NOT NULL LIMIT 1"),
+)
 
 
 def check_header(path: Path, header: bytes) -> None:
@@ -58,12 +62,8 @@ def is_short(header: bytes, file_bytes: int) -> bool:
 
 def stores_nothing(run: Callable[..., Any]) -> bool:
     """Whether no table, view, key, alarm or plan of ours is stored; `run` runs a statement and its bindings."""
-    if run(ANYTHING_STORED).get:
+    # Asked at every opening. SQLite needs longer to compile a question about the names than to give them all.
+    names = [name for (name,) in run(ALL_NAMES)]
+    if any(map(is_users, names)):
         return False
-    for table, query in (
-        (KV_TABLE, f"SELECT 1 FROM {KV_TABLE} LIMIT 1"),
-        (METADATA_TABLE, f"SELECT 1 FROM {METADATA_TABLE} WHERE value IS NOT NULL LIMIT 1"),
-    ):
-        if run(TABLE_EXISTS, (table,)).get and run(query).get:
-            return False
-    return True
+    return not any(table in names and run(query).get for table, query in _ROWS)

@@ -38,7 +38,7 @@ _OURS: Final = "lower(substr(name, 1, 4)) = '_cf_'"
 _SQLITES: Final = "lower(substr(name, 1, 7)) = 'sqlite_'"
 RESERVED_NAMES: Final = f"SELECT name FROM sqlite_schema WHERE {_OURS}"
 TABLE_EXISTS: Final = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?"
-ANYTHING_STORED: Final = f"SELECT 1 FROM sqlite_schema WHERE NOT {_OURS} AND NOT {_SQLITES}"
+ALL_NAMES: Final = "SELECT name FROM sqlite_schema"
 USER_OBJECTS: Final = (
     "SELECT type, name FROM sqlite_schema"
     f" WHERE type IN ('table', 'view') AND NOT {_OURS} AND NOT {_SQLITES}"
@@ -50,6 +50,11 @@ USER_OBJECTS: Final = (
 def is_reserved(name: str | None) -> bool:
     """Whether a table, index, view or trigger of this name belongs to the platform."""
     return name is not None and name[:4].lower() == RESERVED_PREFIX
+
+
+def is_users(name: str) -> bool:
+    """Whether neither the platform nor SQLite made what has this name."""
+    return not is_reserved(name) and name[:7].lower() != "sqlite_"
 
 
 def quoted(name: str) -> str:

@@ -318,7 +318,8 @@ def has_file(path: Path) -> bool:
 
     A restore that was decided and not finished counts as well: opening the file finishes it.
     """
-    return any(os.path.lexists(each) for each in (path, f"{path}-wal", f"{path}-restoring"))
+    lexists = os.path.lexists
+    return lexists(path) or lexists(f"{path}-wal") or lexists(f"{path}-restoring")
 
 
 def _nobody() -> None:

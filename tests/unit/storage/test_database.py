@@ -274,3 +274,31 @@ def test_a_folder_that_cannot_be_written_is_an_error_with_the_path(tmp_path: Pat
 
     with pytest.raises(StorageError, match=r"file/ab\.sqlite cannot be (made|read): Not a directory"):
         Database.open(tmp_path / "file" / "ab.sqlite", create=True)
+
+
+def test_a_file_below_a_linked_folder_is_opened_where_the_link_leads(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to("disk")
+
+    for create in (True, False):
+        database = Database.open(tmp_path / "link" / "object.sqlite", create=create)
+        database.keep()
+        assert database.path == tmp_path.resolve() / "disk" / "object.sqlite"
+        database.close()
+
+
+def test_a_relative_path_is_opened_wherever_the_process_goes_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    database = Database.open(Path("object.sqlite"), create=True)
+    monkeypatch.chdir("/")
+
+    database.run("CREATE TABLE t (a)")
+
+    descriptor, folder = database.take_sync_targets()
+    assert (os.path.samestat(os.fstat(descriptor), os.stat(tmp_path / "object.sqlite-wal")), folder) == (
+        True,
+        str(tmp_path),
+    )
+    database.close()

@@ -37,6 +37,7 @@ from durable.storage.schema import ALARM_KEY, APPLICATION_ID, METADATA_TABLE, RE
 from durable.storage.vfs import vfs_name
 
 _NANOSECONDS: Final = 1_000_000
+_DECISION: Final = "-restoring"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,12 @@ def draft_of(file: Path) -> Path:
 
 
 def decision_of(file: Path) -> Path:
-    return Path(f"{file}-restoring")
+    return Path(f"{file}{_DECISION}")
+
+
+def is_decided(file: Path) -> bool:
+    """Whether a restore of `file` was decided and not finished; asked at every opening, so no Path is made."""
+    return os.path.lexists(f"{file}{_DECISION}")
 
 
 # --- finishing --------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """What SQL of the user's may do, as tables: statements, pragmas, functions, modules. SQLite asks while it compiles.
 
 The lists are the platform's (workerd `util/sqlite.c++`, ALLOWED_SQLITE_FUNCTIONS and ALLOWED_PRAGMAS), plus `ceiling`
-and `log10`. SQLite does not ask about the new name of `ALTER TABLE … RENAME TO`: who runs an ALTER looks afterwards.
+and `log10`. SQLite does not ask about the new name of `ALTER TABLE … RENAME TO`: whoever runs that looks afterwards.
 """
 
 from __future__ import annotations
@@ -59,6 +59,12 @@ PRAGMAS_NUMBERED = frozenset({"quick_check", "optimize"})
 _SWITCH_VALUES = frozenset("on off true false yes no 1 0".split())
 _NUMBER = re.compile(r"-?(\d+|0[xX][0-9a-fA-F]+)")
 
+_OK = apsw.SQLITE_OK
+_ENGINE = Trust.ENGINE
+_READER = Trust.READER
+"""Names of our own: a member of an enumeration takes longer to look up than most answers here to find."""
+_REWRITES = "sqlite_"
+"""What SQLite's own functions begin with that rewrite the schema (alter.c): every ALTER but ADD COLUMN calls some."""
 _TRANSACTIONS = frozenset({apsw.SQLITE_TRANSACTION, apsw.SQLITE_SAVEPOINT})
 _SCHEMA_CHANGES = frozenset(
     getattr(apsw, "SQLITE_" + name)
@@ -87,7 +93,7 @@ _RESERVED_REASON = "names that begin with _cf_ belong to the platform"
 class Authorizer:
     """SQLite's authorizer callback for one connection, and what it noticed about the statement being compiled."""
 
-    __slots__ = ("alters", "changes_schema", "reason", "switched", "trust", "writes")
+    __slots__ = ("changes_schema", "reason", "renames", "switched", "trust", "writes")
 
     def __init__(self) -> None:
         self.trust = Trust.ENGINE
@@ -99,23 +105,24 @@ class Authorizer:
         """Call before a statement of the user's is compiled."""
         self.reason = ""
         self.changes_schema = False
-        self.alters = False
+        self.renames = False
+        """Whether it may give a table another name, which SQLite does not ask about."""
         self.writes = False
 
     def __call__(
         self, action: int, first: str | None, second: str | None, database: str | None, source: str | None
     ) -> int:
-        if self.trust is Trust.ENGINE:
-            return apsw.SQLITE_OK
+        if self.trust is _ENGINE:
+            return _OK
         reason = self._objection(action, first, second, database)
         if reason is None:
-            return apsw.SQLITE_OK
+            return _OK
         self.reason = reason
         return apsw.SQLITE_DENY
 
     def _objection(self, action: int, first: str | None, second: str | None, database: str | None) -> str | None:
         """Why not; the empty string where SQLite's own message says it."""
-        if self.trust is Trust.READER and action not in _LOOKING:
+        if self.trust is _READER and action not in _LOOKING:
             return READS_ONLY
         if action in _SCHEMA_CHANGES:
             self.changes_schema = True
@@ -124,8 +131,8 @@ class Authorizer:
         rule = _RULES.get(action)
         if rule is None:
             return "this statement is not available to an object"
-        if action == apsw.SQLITE_ALTER_TABLE:
-            self.alters = True
+        if action == apsw.SQLITE_FUNCTION and (second or "").startswith(_REWRITES):
+            self.renames = True
         if action == apsw.SQLITE_INSERT and database == "temp":
             return "temporary tables are not available to an object"
         return rule(first, second)
@@ -141,7 +148,7 @@ class Authorizer:
             return None
         if name in PRAGMAS_SWITCH and argument is None:
             return None
-        if self.trust is Trust.READER and (name in PRAGMAS_SWITCH or name == "optimize"):
+        if self.trust is _READER and (name in PRAGMAS_SWITCH or name == "optimize"):
             return READS_ONLY
         if name in PRAGMAS_SWITCH and word in _SWITCH_VALUES:
             self.switched = True

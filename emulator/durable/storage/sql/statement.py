@@ -23,7 +23,7 @@ EMPTY = re.compile(r"(?:[\s;]|--[^\n]*(?:\n|$)|/\*.*?(?:\*/|$))*", re.DOTALL)
 """Text without a statement: blanks, semicolons and comments."""
 NO_STATEMENT: Final = "SQL code did not contain a statement."
 _OURS: Final = frozenset({KV_TABLE, METADATA_TABLE, MIGRATIONS_TABLE})
-_ALTER_SAVEPOINT: Final = "_cf_alter"
+_RENAME_SAVEPOINT: Final = "_cf_rename"
 
 
 class Plan(NamedTuple):
@@ -45,7 +45,7 @@ class Statement:
         self.written = 0
         self._transaction = transaction
         self._database = database
-        self._altering = False
+        self._renaming = False
 
     @property
     def changed_schema(self) -> bool:
@@ -72,12 +72,12 @@ class Statement:
             if not self.plan.writes:
                 return cursor
             rows = cursor.fetchall()
-            if self._altering:
+            if self._renaming:
                 self._check_names()
         except apsw.ExecTraceAbort:
             return None
         except BaseException:
-            self._undo_alter()
+            self._undo_rename()
             raise
         finally:
             cursor.exec_trace = None
@@ -104,25 +104,25 @@ class Statement:
                 # SQLite does not ask the authorizer about VACUUM before it has begun.
                 raise SqlError(f"not authorized ({READS_ONLY}): SQLITE_AUTH", code="SQLITE_AUTH")
             self._transaction.begin(quietly=quietly)
-        if authorizer.alters:
-            self._database.run(f"SAVEPOINT {_ALTER_SAVEPOINT}")
-            self._altering = True
+        if authorizer.renames:
+            self._database.run(f"SAVEPOINT {_RENAME_SAVEPOINT}")
+            self._renaming = True
         return True
 
     # SQLite does not ask the authorizer about the new name of a renamed table, so we look at what came of it.
     def _check_names(self) -> None:
         taken = [name for (name,) in self._database.run(RESERVED_NAMES) if name not in _OURS]
         if taken:
-            self._undo_alter()
+            self._undo_rename()
             raise SqlError(
                 f"not authorized (names that begin with _cf_ belong to the platform, got {taken[0]!r}): SQLITE_AUTH",
                 code="SQLITE_AUTH",
             )
-        self._database.run(f"RELEASE {_ALTER_SAVEPOINT}")
-        self._altering = False
+        self._database.run(f"RELEASE {_RENAME_SAVEPOINT}")
+        self._renaming = False
 
-    def _undo_alter(self) -> None:
-        if self._altering and self._database.connection.in_transaction:
-            self._altering = False
-            self._database.run(f"ROLLBACK TO {_ALTER_SAVEPOINT}")
-            self._database.run(f"RELEASE {_ALTER_SAVEPOINT}")
+    def _undo_rename(self) -> None:
+        if self._renaming and self._database.connection.in_transaction:
+            self._renaming = False
+            self._database.run(f"ROLLBACK TO {_RENAME_SAVEPOINT}")
+            self._database.run(f"RELEASE {_RENAME_SAVEPOINT}")

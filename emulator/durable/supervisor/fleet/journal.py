@@ -10,9 +10,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import apsw
 
@@ -28,9 +27,8 @@ _PAGE_ROWS: Final = 512
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
-@dataclass(frozen=True, slots=True)
-class JournalRow:
-    """One object; `rows` is JSON of the rows before and after, for a try."""
+class JournalRow(NamedTuple):
+    """One object, as it stands in the table; `rows` is JSON of the rows before and after, for a try."""
 
     position: int
     namespace: str
@@ -81,14 +79,7 @@ class Journal:
     # --- its objects ----------------------------------------------------------------------------------------------
     def add(self, rows: Iterable[JournalRow]) -> None:
         with self._database:
-            self._database.executemany(
-                "INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (row.position, row.namespace, row.id, row.name, row.state, row.before, row.after, row.ms, row.error,
-                     row.rows)
-                    for row in rows
-                ],
-            )  # fmt: skip
+            self._database.executemany("INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     def settle(self, rows: Iterable[JournalRow]) -> None:
         with self._database:
@@ -106,8 +97,7 @@ class Journal:
                 f"SELECT * FROM objects WHERE {wanted}position > ? ORDER BY position LIMIT {_PAGE_ROWS}",
                 (*states, after),
             ).fetchall()
-            for values in page:
-                yield JournalRow(*values)
+            yield from map(JournalRow._make, page)
             if len(page) < _PAGE_ROWS:
                 return
             after = page[-1][0]

@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Final
@@ -231,7 +231,7 @@ class FleetRun:
         total = done + counts.get(PENDING, 0)
         for rows in self._pool.run(self._batches(journal.rows(PENDING), todo, ""), stop_at_failure=stop_at_failure):
             # Seen as pending, and current now: an earlier part of this run did it, and died before it could say so.
-            rows = [replace(row, state=MIGRATED) if row.state == CURRENT else row for row in rows]
+            rows = [row._replace(state=MIGRATED) if row.state == CURRENT else row for row in rows]
             journal.settle(rows)
             done += len(rows)
             failed += sum(row.state == FAILED for row in rows)

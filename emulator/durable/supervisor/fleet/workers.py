@@ -2,20 +2,29 @@
 
 Processes and not threads, because half of the work is Python's. They inherit the state lock, so the state is free only
 when none of them can write any more.
+
+The answers come through a file in memory, and only the end of a batch through a pipe. A line of a pipe per object would
+wake this process for each, and push one of those that work off its core to do so; and what a process had answered
+stands in the file whenever and however it ends.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import queue
 import subprocess
+import sys
+import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Final
+
+import msgspec
 
 from durable.errors import UserInputError
 from durable.supervisor.fleet.journal import JournalRow
@@ -48,6 +57,74 @@ class Batch:
         }
 
 
+class Answer(msgspec.Struct):
+    """What a process says of one object; rows by table are there only for a try."""
+
+    state: str
+    before: int
+    after: int
+    ms: float
+    error: str
+    rows_before: dict[str, int]
+    rows_after: dict[str, int]
+
+
+_DECODER: Final = msgspec.json.Decoder(Answer)
+
+
+class WorkerProcess:
+    """One process and the file that it answers into."""
+
+    def __init__(self, command: list[str], root: Path, lock_fd: int) -> None:
+        self._answers = _memory_file()
+        self._process = subprocess.Popen(
+            [*command, str(self._answers.fileno())],
+            cwd=root,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pass_fds=[self._answers.fileno(), *([lock_fd] if lock_fd >= 0 else [])],
+            # Ctrl+C in the terminal is the command's to answer.
+            process_group=0,
+        )
+
+    def ask(self, batch: Batch) -> tuple[list[Answer], str | None]:
+        """The answers, and how the process ended, if it did: then there may be fewer than objects."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        # Here and not there: what was answered before must be gone even if it ends before it reads the next batch.
+        self._answers.seek(0)
+        self._answers.truncate()
+        try:
+            self._process.stdin.write(msgspec.json.encode(batch.to_json()) + b"\n")
+            self._process.stdin.flush()
+        except OSError:
+            return [], self.end()
+        is_done = bool(self._process.stdout.readline())
+        ended = None if is_done else self.end()
+        return self._read(), ended
+
+    def _read(self) -> list[Answer]:
+        self._answers.seek(0)
+        written = self._answers.read()
+        # A line that is cut off is none.
+        return _DECODER.decode_lines(written[: written.rfind(b"\n") + 1])
+
+    def end(self) -> str:
+        """End it now; how it ended, if it had."""
+        self._process.kill()
+        code = self._process.wait()
+        return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+    def close(self) -> None:
+        """End it, and let go of its files."""
+        self.end()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                with suppress(BrokenPipeError):
+                    stream.close()
+        self._answers.close()
+
+
 class WorkerPool:
     """`count` processes of `python`; use it as a context manager, or they stay."""
 
@@ -56,8 +133,8 @@ class WorkerPool:
         self._root = root
         self._lock_fd = lock_fd
         self._count = count
-        self._processes: set[subprocess.Popen[str]] = set()
-        self._idle: list[subprocess.Popen[str]] = []
+        self._processes: set[WorkerProcess] = set()
+        self._idle: list[WorkerProcess] = []
         self._lock = threading.Lock()
         self._is_closed = False
 
@@ -73,11 +150,7 @@ class WorkerPool:
             self._is_closed = True
             processes = list(self._processes)
         for process in processes:
-            process.kill()
-            process.wait()
-            for stream in (process.stdin, process.stdout):
-                if stream is not None:
-                    stream.close()
+            process.close()
         self._idle.clear()
 
     def run(self, batches: Iterable[Batch], *, stop_at_failure: bool) -> Iterator[list[JournalRow]]:
@@ -140,54 +213,27 @@ class WorkerPool:
             if ended is not None and left.rows:
                 # It was at this object when it ended: the others are none the worse for it.
                 error = f"the process that migrated it ended ({ended}); its transaction was rolled back"
-                settled.append(replace(left.rows[0], state=FAILED, error=error))
+                settled.append(left.rows[0]._replace(state=FAILED, error=error))
                 left = replace(left, rows=left.rows[1:])
         return settled
 
-    def _ask(self, batch: Batch) -> tuple[list[dict[str, Any]], str | None]:
-        """The answers that came, and how the process ended, if it did."""
+    def _ask(self, batch: Batch) -> tuple[list[Answer], str | None]:
         process = self._take()
-        assert process.stdin is not None
-        assert process.stdout is not None
-        answers: list[dict[str, Any]] = []
-        try:
-            process.stdin.write(json.dumps(batch.to_json()) + "\n")
-            process.stdin.flush()
-        except OSError:
-            return answers, self._ended(process)
-        while len(answers) < len(batch.rows):
-            line = process.stdout.readline()
-            if not line.endswith("\n"):
-                return answers, self._ended(process)
-            answers.append(json.loads(line))
-        with self._lock:
-            self._idle.append(process)
-        return answers, None
+        answers, ended = process.ask(batch)
+        if ended is None:
+            with self._lock:
+                self._idle.append(process)
+        return answers, ended
 
-    def _take(self) -> subprocess.Popen[str]:
+    def _take(self) -> WorkerProcess:
         with self._lock:
             if self._is_closed:
                 raise RuntimeError("the processes were ended")
             if self._idle:
                 return self._idle.pop()
-            process = subprocess.Popen(
-                self._command,
-                cwd=self._root,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                encoding="utf-8",
-                pass_fds=[self._lock_fd] if self._lock_fd >= 0 else [],
-                # Ctrl+C in the terminal is the command's to answer.
-                process_group=0,
-            )
+            process = WorkerProcess(self._command, self._root, self._lock_fd)
             self._processes.add(process)
             return process
-
-    def _ended(self, process: subprocess.Popen[str]) -> str:
-        process.kill()
-        code = process.wait()
-        return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
 def _withdrawn(asked: queue.SimpleQueue[Batch | None]) -> int:
@@ -200,14 +246,20 @@ def _withdrawn(asked: queue.SimpleQueue[Batch | None]) -> int:
     return count
 
 
-def _settled(row: JournalRow, answer: dict[str, Any]) -> JournalRow:
-    rows = {"before": answer["rows_before"], "after": answer["rows_after"]} if answer["rows_before"] else None
-    return replace(
-        row,
-        state=answer["state"],
-        before=answer["before"],
-        after=answer["after"],
-        ms=answer["ms"],
-        error=answer["error"],
+def _settled(row: JournalRow, answer: Answer) -> JournalRow:
+    rows = {"before": answer.rows_before, "after": answer.rows_after} if answer.rows_before else None
+    return row._replace(
+        state=answer.state,
+        before=answer.before,
+        after=answer.after,
+        ms=answer.ms,
+        error=answer.error,
         rows=json.dumps(rows) if rows else "",
     )
+
+
+def _memory_file() -> IO[bytes]:
+    """A file without a name; one process's descriptor of it and another's have one position."""
+    if sys.platform == "linux":
+        return os.fdopen(os.memfd_create("durable-answers"), "r+b", buffering=0)
+    return tempfile.TemporaryFile(buffering=0)

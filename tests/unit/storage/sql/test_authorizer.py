@@ -161,6 +161,17 @@ def test_only_the_look_afterwards_keeps_a_rename_out_of_the_prefix(
 
 
 @pytest.mark.parametrize(
+    ("query", "looks"),
+    [("ALTER TABLE t RENAME TO u", True), ("ALTER TABLE search RENAME TO found", True),
+     ("ALTER TABLE t RENAME COLUMN a TO z", True), ("ALTER TABLE t ADD COLUMN y NOT NULL DEFAULT 0", False)],
+)  # fmt: skip
+def test_every_alter_that_may_rename_a_table_is_known(furnished: ActorStore, query: str, looks: bool) -> None:
+    furnished.sql.exec(query)
+
+    assert furnished.database.authorizer.renames is looks
+
+
+@pytest.mark.parametrize(
     "query",
     ["BEGIN", "BEGIN IMMEDIATE", "COMMIT", "END", "ROLLBACK", "SAVEPOINT x", "RELEASE x", "ROLLBACK TO x",
      "SELECT 1; BEGIN; SELECT 2"],

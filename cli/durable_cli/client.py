@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, cast
@@ -23,6 +23,7 @@ from durable.errors import (
     UserCodeError,
     UserInputError,
 )
+from durable_cli.console import printable
 
 ADDRESS_FILE: Final = "emulator.json"
 ADDRESS_BYTES_MAX: Final = 64 * 1024
@@ -75,11 +76,18 @@ class Client:
         """`post("/__durable/reload", {})`. Raises what the emulator refused with, or NotRunningError."""
         return self._ask("POST", path, json.dumps(body).encode())
 
-    def follow(self, path: str) -> Iterator[bytes]:
-        """The lines of an answer that lasts; they end when the emulator ends it, or is gone. Raises as `get`."""
+    def follow(self, path: str, body: Mapping[str, object] | None = None) -> Generator[bytes]:
+        """The lines of an answer that lasts; they end when the emulator ends it, or is gone. Raises as `get`.
+
+        With a `body` it is posted.
+        """
         connection = self._connect()
         try:
-            connection.request("GET", path, headers=self._headers())
+            if body is None:
+                connection.request("GET", path, headers=self._headers())
+            else:
+                headers = {**self._headers(), "Content-Type": "application/json"}
+                connection.request("POST", path, json.dumps(body).encode(), headers)
             socket = connection.sock
             response = connection.getresponse()
             if response.status != http.client.OK:
@@ -134,7 +142,7 @@ class Client:
         )
 
 
-def _lines(connection: http.client.HTTPConnection, response: http.client.HTTPResponse) -> Iterator[bytes]:
+def _lines(connection: http.client.HTTPConnection, response: http.client.HTTPResponse) -> Generator[bytes]:
     with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
         while line := response.readline():
             yield line
@@ -172,6 +180,7 @@ def _refusal(status: int, code: str, message: str, fix: str) -> DurableError:
         case "user_code_failed":
             return UserCodeError(message)
         case _ if status == http.client.NOT_FOUND:
-            return NotFoundError(message, fix=fix)
+            # These quote names of objects, and a line break in one must not pose as another line of ours.
+            return NotFoundError(printable(message), fix=printable(fix))
         case _:
             return UserInputError(message, fix=fix)

@@ -14,7 +14,7 @@ from typing import Annotated, Protocol, runtime_checkable
 import typer
 from typer.main import get_command
 
-from durable_cli.commands import alarms, dev, init, migrate, objects, sql, tail
+from durable_cli.commands import alarms, call, dev, doctor, init, migrate, objects, shell, sql, tail
 
 app = typer.Typer(
     name="durable",
@@ -24,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (init.init, dev.dev, tail.tail, migrate.migrate, sql.sql):
+for command in (init.init, dev.dev, tail.tail, migrate.migrate, sql.sql, call.call, shell.shell, doctor.doctor):
     app.command()(command)
 app.add_typer(objects.app, name="objects")
 app.add_typer(alarms.app, name="alarms")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from durable.limits import INSPECT_SECONDS_MAX
 from durable_cli.rows import Rows
+from durable_cli.sql_parameters import Parameters
 
 if TYPE_CHECKING:
     from durable.storage.layout import StateLayout
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
     from durable_cli.project import Project
 
 
-def read_copy(project: Project, layout: StateLayout, target: Target, sql: str, *, rows_max: int) -> Rows:
-    """The rows of a statement that only reads. Raises NotFoundError, SqlError, StorageError."""
+def read_copy(
+    project: Project, layout: StateLayout, target: Target, sql: str, parameters: Parameters, *, rows_max: int
+) -> list[Rows]:
+    """What statements that only read return. Raises NotFoundError, SqlError, StorageError."""
     from durable.clock import SystemClock
     from durable.storage.actor_store import ActorStore
     from durable.storage.state_format import namespace_keys
-    from durable_cli.objects import no_such_object, object_file
+    from durable_cli.objects import no_such_object, object_file, rows_of
 
     bindings = {binding.name: binding.class_name for binding in project.config.bindings}
     keys = namespace_keys(layout.state_file, project.config.environment)
@@ -35,7 +38,7 @@ def read_copy(project: Project, layout: StateLayout, target: Target, sql: str, *
                 shutil.copy(path.with_name(name), folder)
         store = ActorStore(Path(folder) / path.name, clock=SystemClock(), on_first_write=lambda: None, keep_days=0)
         try:
-            found = store.inspect(sql, write=False, rows_max=rows_max, seconds_max=INSPECT_SECONDS_MAX)
+            results = store.inspect(sql, parameters, write=False, rows_max=rows_max, seconds_max=INSPECT_SECONDS_MAX)
         finally:
             store.close()
-    return Rows(tuple(found.columns), tuple(tuple(row) for row in found.rows), found.truncated, found.rows_written)
+    return rows_of(results)

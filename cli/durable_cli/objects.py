@@ -18,11 +18,13 @@ from durable.limits import INSPECT_SECONDS_MAX
 from durable_cli.console import printable
 from durable_cli.project import Project, with_state
 from durable_cli.report import StatementError, caret_at
-from durable_cli.rows import Rows, rows_from_answer
+from durable_cli.rows import Rows, results_from_answer
+from durable_cli.sql_parameters import Parameters, json_parameters
 
 if TYPE_CHECKING:
     from durable.storage.actor_store import ActorStore
     from durable.storage.layout import StateLayout
+    from durable.storage.sql.inspection import Inspection
     from durable_cli.client import Client
 
 SUGGESTIONS_FROM_MAX: Final = 10_000
@@ -52,18 +54,21 @@ class Target:
         return printable(" ".join(words if "--" in words else [*words, *options]))
 
 
-def run_sql(project: Project, target: Target, sql: str, *, write: bool, rows_max: int) -> Rows:
-    """The rows of the last statement in `sql`. Raises NotFoundError, StatementError, StateInUseError."""
+def run_sql(
+    project: Project, target: Target, sql: str, parameters: Parameters = (), *, write: bool, rows_max: int
+) -> list[Rows]:
+    """What each statement in `sql` returned. Raises NotFoundError, StatementError, StateInUseError."""
     require_state(project)
+    question = _Question(target, sql, parameters, write, rows_max)
     try:
         return with_state(
             project,
             "durable sql",
-            on_files=lambda layout: _on_file(project, layout, target, sql, write=write, rows_max=rows_max),
-            on_emulator=lambda client: _through_emulator(client, target, sql, write=write, rows_max=rows_max),
+            on_files=lambda layout: _on_file(project, layout, question),
+            on_emulator=lambda client: _through_emulator(client, question),
         )
     except SqlError as error:
-        raise _statement_error(str(error), sql, write=write) from error
+        raise statement_error(str(error), sql, write=write) from error
 
 
 def require_state(project: Project) -> None:
@@ -75,19 +80,30 @@ def require_state(project: Project) -> None:
         )
 
 
-def _through_emulator(client: Client, target: Target, sql: str, *, write: bool, rows_max: int) -> Rows:
-    question = {
-        "class": target.class_word, "name": target.name, "id": target.id, "sql": sql, "write": write,
-        "rows_max": rows_max,
+@dataclass(frozen=True)
+class _Question:
+    target: Target
+    sql: str
+    parameters: Parameters
+    write: bool
+    rows_max: int
+
+
+def _through_emulator(client: Client, question: _Question) -> list[Rows]:
+    target = question.target
+    body: dict[str, object] = {
+        "class": target.class_word, "name": target.name, "id": target.id, "sql": question.sql,
+        "parameters": json_parameters(question.parameters), "write": question.write, "rows_max": question.rows_max,
     }  # fmt: skip
-    return rows_from_answer(client.post("/__durable/sql", question))
+    return results_from_answer(client.post("/__durable/sql", body))
 
 
-def _on_file(project: Project, layout: StateLayout, target: Target, sql: str, *, write: bool, rows_max: int) -> Rows:
+def _on_file(project: Project, layout: StateLayout, question: _Question) -> list[Rows]:
     # Imported here: apsw is not needed when an emulator runs.
     from durable.clock import SystemClock
     from durable.storage.actor_store import ActorStore
 
+    target, write = question.target, question.write
     try:
         key = namespace_key(project, layout, target.class_word)
     except NewerStateError:
@@ -95,19 +111,33 @@ def _on_file(project: Project, layout: StateLayout, target: Target, sql: str, *,
             raise
         from durable_cli.newer_state import read_copy
 
-        return read_copy(project, layout, target, sql, rows_max=rows_max)
+        return read_copy(project, layout, target, question.sql, question.parameters, rows_max=question.rows_max)
     path = object_file(layout, key, target)
     if not path.is_file():
         raise no_such_object(target, known_names(layout, key))
     store = ActorStore(path, clock=SystemClock(), on_first_write=lambda: None, keep_days=project.config.dev.pitr_days)
     try:
-        found = store.inspect(sql, write=write, rows_max=rows_max, seconds_max=INSPECT_SECONDS_MAX)
-        if write and found.rows_written:
+        results = store.inspect(
+            question.sql,
+            question.parameters,
+            write=write,
+            rows_max=question.rows_max,
+            seconds_max=INSPECT_SECONDS_MAX,
+        )
+        if write and store.database.log_frames:
             store.recovery.note_commit()
             _make_durable(store)
     finally:
         store.close()
-    return Rows(tuple(found.columns), tuple(tuple(row) for row in found.rows), found.truncated, found.rows_written)
+    return rows_of(results)
+
+
+def rows_of(results: Sequence[Inspection]) -> list[Rows]:
+    """What the engine found, as it is shown."""
+    return [
+        Rows(tuple(each.columns), tuple(map(tuple, each.rows)), each.truncated, each.rows_written, each.oversized)
+        for each in results
+    ]
 
 
 def _make_durable(store: ActorStore) -> None:
@@ -138,9 +168,13 @@ def namespace_key(project: Project, layout: StateLayout, class_word: str) -> str
         return keys[class_name]
     if class_word in bindings or class_word in bindings.values():
         raise NotFoundError(f"{printable(class_name)} has no objects yet", fix="durable dev, then use one")
-    words = [*keys, *bindings]
+    raise no_such_class(class_word, [*keys, *bindings])
+
+
+def no_such_class(class_word: str, words: Sequence[str]) -> NotFoundError:
+    """`words` are the names of classes and bindings that there are."""
     known = f"There are {', '.join(words)}." if words else "There are none yet."
-    raise NotFoundError(
+    return NotFoundError(
         f'there is no class or binding "{printable(class_word)}"',
         fix=f"{did_you_mean(class_word, words)} {known}".strip(),
     )
@@ -175,15 +209,22 @@ def no_such_object(target: Target, names: Sequence[str]) -> NotFoundError:
             f"no such object: {target}; the first word after the class is the object's name",
             fix=f'durable sql {target.class_word} NAME "SQL"',
         )
-    hint = did_you_mean(target.name, names) if target.name is not None else ""
+    hint = printable(did_you_mean(target.name, names)) if target.name is not None else ""
     if names:
         shown = ", ".join(printable(name, length_max=80) for name in names[:NAMES_SHOWN_MAX])
         hint += f" {target.class_word} has {shown}" + (" and more." if len(names) > NAMES_SHOWN_MAX else ".")
     return NotFoundError(f"no such object: {target}", fix=hint.strip())
 
 
-def _statement_error(message: str, sql: str, *, write: bool) -> StatementError:
+def statement_error(message: str, sql: str, *, write: bool) -> StatementError:
     offset = _OFFSET.search(message)
-    fix = "add --write to change data"
-    refused = not write and "--write" in message
-    return StatementError(message, quoted=caret_at(sql, int(offset[1])) if offset else "", fix=fix if refused else "")
+    fix = ""
+    if message.startswith("the SQL has "):
+        fix = "give a value for each ? with -p VALUE, or for :NAME with -p NAME=VALUE"
+    elif not write and "--write" in message:
+        fix = "add --write to change data"
+    elif "and was stopped" in message:
+        fix = "narrow it with WHERE, or make an index; an object waits for as long as somebody looks at it"
+    elif message.startswith("table kv may not be modified"):
+        fix = "kv only shows what is stored; keys are written by the object's own code"
+    return StatementError(message, quoted=caret_at(sql, int(offset[1])) if offset else "", fix=fix)

@@ -1,4 +1,4 @@
-"""SQL rows as text: a table for people, JSON and CSV for programs. Must not know where rows come from.
+"""SQL rows as text: tables and lines for people, JSON and CSV for programs. Must not know where rows come from.
 
 A value is what SQLite has: None, int, float, str or bytes. Bytes are `{"$bytes": "<base64>"}` in JSON, and `x'00ff'` in
 CSV and tables, as SQL writes them.
@@ -12,6 +12,7 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, cast
@@ -21,23 +22,37 @@ from durable_cli.console import printable
 Value = None | int | float | str | bytes
 
 CELL_CHARACTERS_MAX: Final = 500
-"""One cell of a table; --json and --csv print all of it."""
+"""One cell of a table; --line, --json and --csv print all of it."""
+_HARMFUL: Final = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What `printable` escapes and JSON leaves as it is."""
 WIDTH_WITHOUT_TERMINAL: Final = 10_000
 """Columns of a table in a pipe: there is nothing to fit it into, and cutting would lose data."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """What a statement returned; `truncated` when there would have been more."""
+    """What a statement returned; `truncated` when there would have been more.
+
+    `oversized` says that they are missing because of their bytes and not of their number.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Value, ...], ...]
     truncated: bool = False
     rows_written: int = 0
+    oversized: bool = False
+
+
+def results_from_answer(answer: dict[str, object]) -> list[Rows]:
+    """From what `/__durable/sql` says: `{"results": [{…}]}`. Raises ValueError when it is something else."""
+    results = answer.get("results")
+    if not isinstance(results, list):
+        raise ValueError(f"not results: {', '.join(answer)}")
+    return [rows_from_answer(result) for result in cast("list[dict[str, object]]", results)]
 
 
 def rows_from_answer(answer: dict[str, object]) -> Rows:
-    """From what `/__durable/sql` says. Raises ValueError when it is something else.
+    """From what one statement returned. Raises ValueError when it is something else.
 
     `{"columns": ["n"], "rows": [[1], [{"$bytes": "AP8="}]], "truncated": false, "rows_written": 0}`
     """
@@ -50,6 +65,7 @@ def rows_from_answer(answer: dict[str, object]) -> Rows:
         tuple(tuple(_value(value) for value in row) for row in cast("list[list[object]]", rows)),
         bool(truncated),
         written,
+        bool(answer.get("oversized")),
     )
 
 
@@ -71,10 +87,16 @@ def _value(value: object) -> Value:
 def as_json(rows: Rows) -> str:
     """One array with an object per row; a column name that comes twice becomes `name`, `name:2`."""
     names = _distinct(rows.columns)
-    documents = [{name: _json_value(value) for name, value in zip(names, row, strict=True)} for row in rows.rows]
+    documents = [{name: json_value(value) for name, value in zip(names, row, strict=True)} for row in rows.rows]
     if not documents:
         return "[]"
-    return "[\n" + ",\n".join(json.dumps(each, ensure_ascii=False, allow_nan=False) for each in documents) + "\n]"
+    return "[\n" + ",\n".join(json_text(each) for each in documents) + "\n]"
+
+
+def json_text(document: object) -> str:
+    """One line of JSON that says the same and drives no terminal: what would is escaped inside of its strings."""
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False)
+    return text if text.isprintable() else _HARMFUL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _distinct(columns: Sequence[str]) -> list[str]:
@@ -88,7 +110,8 @@ def _distinct(columns: Sequence[str]) -> list[str]:
     return names
 
 
-def _json_value(value: Value) -> object:
+def json_value(value: Value) -> object:
+    """`{"$bytes": "AP8="}`, `{"$float": "inf"}`, or what JSON has itself."""
     if isinstance(value, bytes):
         return {"$bytes": base64.b64encode(value).decode()}
     if isinstance(value, float) and not math.isfinite(value):
@@ -96,13 +119,27 @@ def _json_value(value: Value) -> object:
     return value
 
 
-def as_csv(rows: Rows) -> str:
-    """A line of names, then a line per row; NULL is an empty field."""
+def as_csv(rows: Rows, *, harmless: bool = False) -> str:
+    """A line of names, then a line per row; NULL is an empty field. `harmless` escapes what would drive a terminal."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(rows.columns)
-    writer.writerows(["" if value is None else _plain(value) for value in row] for row in rows.rows)
+    shown = printable if harmless else str
+    writer.writerow([shown(column) for column in rows.columns])
+    writer.writerows(["" if value is None else shown(_plain(value)) for value in row] for row in rows.rows)
     return out.getvalue()
+
+
+def as_lines(rows: Rows) -> str:
+    """`name = value`, a line for each column and an empty one between rows, for rows too wide for a table."""
+    columns = [printable(column) for column in rows.columns]
+    width = max(map(len, columns), default=0)
+    return "\n\n".join(
+        "\n".join(
+            f"{column:>{width}} = {'NULL' if value is None else printable(_plain(value))}"
+            for column, value in zip(columns, row, strict=True)
+        )
+        for row in rows.rows
+    )
 
 
 def as_table(rows: Rows, *, colour: bool, width: int | None) -> str:

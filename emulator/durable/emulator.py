@@ -336,8 +336,13 @@ class Emulator:
         from durable.gateway.access import Access
         from durable.gateway.admin import Admin
         from durable.gateway.admin_alarms import AlarmTools
+        from durable.gateway.admin_call import CallTools
+        from durable.gateway.admin_checkup import CheckupTools
         from durable.gateway.admin_classes import class_routes
+        from durable.gateway.admin_data import DataTools
+        from durable.gateway.admin_listing import ListingTools
         from durable.gateway.admin_presence import PresenceTools
+        from durable.gateway.admin_query import QueryTools
         from durable.gateway.admin_schema import SchemaTools
         from durable.gateway.admin_timeline import TimelineTools
         from durable.gateway.http import HttpFront
@@ -376,10 +381,28 @@ class Emulator:
             reload=self._reload_or_raise,
             more={
                 **AlarmTools(self._alarms, self.time, self._clock, self._index, self._namespaces).routes(),
+                **CallTools(
+                    self.router,
+                    self._index,
+                    self._namespaces,
+                    redact=self._redaction.report,
+                    on_event=self._on_event,
+                ).routes(),
+                **CheckupTools(self.router, self._index, self._namespaces).routes(),
                 **class_routes(self.classes),
                 **self.presence.routes(),
+                **DataTools(self.router, self._index, self._namespaces).routes(),
+                **ListingTools(
+                    self.router,
+                    self._index,
+                    self._namespaces,
+                    layout=self._layout,
+                    clock=self._clock,
+                    root=lambda: self.config.root,
+                ).routes(),
                 **TimelineTools(self._timeline, self.router, self._clock, self._index, self._namespaces).routes(),
                 **self._tails.routes(),
+                **QueryTools(self.router, self._index, self._namespaces).routes(),
                 **SchemaTools(
                     self.router,
                     self._index,

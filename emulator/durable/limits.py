@@ -124,9 +124,14 @@ ADMIN_BODY_BYTES_MAX: Final = 1 * MIB
 ADMIN_BODY_SECONDS_MAX: Final = 10.0
 """How long such a body may take to arrive (ours)."""
 INSPECT_ROWS_MAX: Final = 10_000
-"""Rows that one look at an object's file may return (ours)."""
+"""Rows that each statement of one look at an object's file may return (ours)."""
+INSPECT_BYTES_MAX: Final = 16 * MIB
+"""Bytes of all rows that one look at an object's file may return; 64 for a row and 16 for a value are counted beside
+their texts and blobs (ours)."""
 INSPECT_SECONDS_MAX: Final = 10.0
 """How long one look at an object's file may keep the object waiting (ours)."""
+INSPECT_MEMORY_BYTES_MAX: Final = 256 * MIB
+"""Memory that SQLite may take for one look at an object's file, which is how much it sorts (ours)."""
 INDEX_WRITES_WAITING_MAX: Final = 200_000
 """Rows of the object index that wait for the disk in the gateway; a host that asks for more is replaced (ours)."""
 
@@ -511,3 +516,43 @@ SYNCED_LOGS_MAX: Final = 10_000
 """Sleeping objects of which a host remembers that their logs are on the disk; others sync them at their wake (ours)."""
 INSPECT_STEPS: Final = 10_000
 """SQLite instructions between two looks at the time limit of a tool's query; about a tenth of a millisecond (ours)."""
+
+# --- data tools -----------------------------------------------------------------------------------------------
+CHECKUP_FINDINGS_MAX: Final = 10_000
+"""Findings of `durable doctor` that it shows or prints as JSON; more are mended and counted all the same (ours)."""
+QUERIES_MAX: Final = 4
+"""Queries of all objects of a class that a running emulator answers at a time (ours)."""
+QUERY_BATCH_OBJECTS: Final = 128
+"""Objects that such a query asks for in one message: enough that no host waits, few enough for a first row at once
+(ours)."""
+QUERY_PAGES_AHEAD: Final = 1
+"""Such batches that are being answered while the one before them is sent (ours)."""
+QUERY_BATCH_BYTES: Final = 1 * MIB
+"""Size from which on an answer is sent with fewer objects than were asked for (ours)."""
+QUERY_BATCH_SECONDS: Final = 1.0
+"""Time after which it is: a client that has gone is not worked for much longer (ours)."""
+QUERY_OBJECT_BYTES_MAX: Final = 4 * MIB
+"""Rows of one object in a query of all of them; more are left out and told of. As JSON, where a character may take six
+bytes, they fit into a frame (ours)."""
+QUERY_LENT_OBJECTS_MAX: Final = 32
+"""Sleeping objects whose files such a query reads at once, and whose events wait for that (ours)."""
+QUERY_LENT_SECONDS: Final = 0.02
+"""When reading them took longer, they are read one by one (ours)."""
+QUERY_BUSY_SECONDS_MAX: Final = 2.0
+"""How long such a query waits for the end of an object's turn (ours)."""
+QUERY_TRIES_MAX: Final = 3
+"""How often it asks when a host dies or is replaced (ours)."""
+LIST_OBJECTS_MAX: Final = 10_000
+"""Objects on one page of `durable objects list` (ours)."""
+LIST_ANSWER_SECONDS_MAX: Final = 2.0
+"""How long such a page waits for a host that is busy with user code; what that host knows is left out (ours)."""
+IMPORT_LINE_BYTES_MAX: Final = 8 * SQL_VALUE_BYTES_MAX
+"""One line of JSON Lines that is imported: a row of the largest size, every byte of which JSON writes as six
+characters, with room for its brackets (ours)."""
+IMPORT_STATEMENT_BYTES_MAX: Final = 4 * SQL_VALUE_BYTES_MAX + SQL_TEXT_BYTES_MAX
+"""One statement of an SQL script that is imported: a row of the largest size, as hexadecimal digits or with every
+quote doubled (ours)."""
+SEED_BYTES_MAX: Final = 64 * SQL_VALUE_BYTES_MAX
+"""A seed file: it is written by hand, and what is larger is data to import (ours)."""
+SNAPSHOT_LABEL_CHARACTERS_MAX: Final = 64
+"""The label of a snapshot, which is the name of a folder (ours)."""

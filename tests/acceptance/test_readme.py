@@ -88,5 +88,5 @@ def test_every_command_of_the_readme_exists() -> None:
         if subprocess.run([DURABLE, name, "--help"], capture_output=True, check=False).returncode != 0
     ]
 
-    assert set(named) == {"init", "dev", "tail", "migrate", "sql", "objects", "alarms"}
+    assert set(named) == {"init", "dev", "tail", "migrate", "sql", "objects", "alarms", "call", "doctor"}
     assert not unknown

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 REPO = Path(__file__).parents[2]
 
 
@@ -31,6 +33,7 @@ def test_a_short_run_prints_a_table_and_writes_every_round(tmp_path: Path) -> No
         assert all(series["errors"] == 0 for series in measure["series"].values()), measure["series"]
 
 
+@pytest.mark.slow
 def test_upserts_on_200_objects_are_printed_beside_what_the_disk_can_do(tmp_path: Path) -> None:
     done, found = run(tmp_path / "found.json", "sql-200", "disk")
 
@@ -42,6 +45,7 @@ def test_upserts_on_200_objects_are_printed_beside_what_the_disk_can_do(tmp_path
     assert all(measure["series"]["disk"]["median"] > 0 for measure in found["measures"][1:])
 
 
+@pytest.mark.slow
 def test_saves_on_the_chat_template_are_timed_and_no_socket_is_dropped(tmp_path: Path) -> None:
     done, found = run(tmp_path / "found.json", "reload", "--saves", "2", "--no-packages")
 

@@ -261,10 +261,11 @@ async def test_a_tool_reads_rows_of_a_sleeping_and_of_a_live_object(gateway: Any
         if evicted:
             assert gateway.host.registry.evict(gateway.key().id)
         found = await inspect(gateway, "SELECT n, b FROM t ORDER BY n")
-        assert (found.columns, found.truncated, found.error) == (["n", "b"], False, "")
-        assert [values.decode(row) for row in found.rows] == [[1, b"\x00\xff"], [2, None]]
+        [result] = found.results
+        assert (result.columns, result.truncated, found.error) == (["n", "b"], False, "")
+        assert [values.decode(row) for row in result.rows] == [[1, b"\x00\xff"], [2, None]]
         assert (gateway.host.registry.live(gateway.key().id) is None) == evicted
-    assert (await inspect(gateway, "SELECT * FROM t", rows_max=1)).truncated
+    assert (await inspect(gateway, "SELECT * FROM t", rows_max=1)).results[0].truncated
 
 
 async def test_a_tool_writes_only_when_it_says_so_and_the_actor_sees_it(gateway: Any) -> None:
@@ -273,9 +274,34 @@ async def test_a_tool_writes_only_when_it_says_so_and_the_actor_sees_it(gateway:
     refused = await inspect(gateway, "DELETE FROM t")
     assert "not authorized" in refused.error or "read" in refused.error
     written = await inspect(gateway, "DELETE FROM t WHERE n = 1", write=True)
-    assert (written.error, written.rows_written) == ("", 1)
+    assert (written.error, written.results) == ("", [wire.InspectedRows([], [], rows_written=1)])
     assert written.epoch > 0
     assert await gateway.call("rows") == [{"n": 2}]
+
+
+async def test_a_tool_gives_values_and_gets_the_rows_of_every_statement(gateway: Any) -> None:
+    await start(gateway)
+    await gateway.call("table")
+    await gateway.call("put", "cart", {"apples": 3})
+    query = "SELECT n FROM t WHERE n > :least; SELECT key, value FROM kv; SELECT b FROM t WHERE n = :least"
+    found = await gateway.ask(
+        lambda number: wire.Inspect(number, gateway.key("a"), query, False, 10, 5.0, values.encode({"least": 1}))
+    )
+    assert found.error == ""
+    assert [[values.decode(row) for row in result.rows] for result in found.results] == [
+        [[2]],
+        [["cart", '{"apples": 3}']],
+        [[b"\x00\xff"]],
+    ]
+
+
+async def test_statements_that_write_are_undone_together_and_the_actor_goes_on(gateway: Any) -> None:
+    await start(gateway)
+    await gateway.call("table")
+    found = await inspect(gateway, "DELETE FROM t; INSERT INTO nowhere VALUES (1)", write=True)
+    assert "no such table: nowhere" in found.error
+    assert (found.results, found.epoch) == ([], 0)
+    assert await gateway.call("rows") == [{"n": 1}, {"n": 2}]
 
 
 async def test_a_tools_mistake_is_its_answer(gateway: Any) -> None:
@@ -299,7 +325,7 @@ async def test_events_wait_while_a_tool_looks_at_their_sleeping_object(gateway: 
     assert not looking.done()
     assert gateway.host.registry.live(gateway.key().id) is None
     found = await looking
-    assert [values.decode(row) for row in found.rows] == [[1000000]]
+    assert [values.decode(row) for row in found.results[0].rows] == [[1000000]]
     assert values.decode((await first).payload) == [1]
     assert values.decode((await second).payload) == [{"n": 1}, {"n": 2}]
 
@@ -313,7 +339,7 @@ async def test_a_tool_waits_for_an_open_transaction(gateway: Any) -> None:
     assert not looking.done()
     gateway.host.registry.live(gateway.key().id).instance.gate.set()
     await transaction
-    assert (await looking).columns == ["one"]
+    assert (await looking).results[0].columns == ["one"]
 
 
 async def test_an_object_without_data_is_told_and_not_made(gateway: Any) -> None:

@@ -132,7 +132,7 @@ async def test_code_older_than_the_data_is_refused_and_reading_stays_possible(ga
     with pytest.raises(MigrationError, match=r"of version 2, and the newest file is 0001_init.sql"):
         await older.call("rows")
     found = await older.ask(lambda number: wire.Inspect(number, older.key(), "SELECT body FROM m", False, 10, 5.0))
-    assert [values.decode(row) for row in found.rows] == [["hello"]]
+    assert [values.decode(row) for row in found.results[0].rows] == [["hello"]]
     assert (path.read_bytes(), Path(f"{path}-wal").read_bytes()) == before
     (gateway.folder / "migrations/Thing/0001_init.sql").unlink()
     without = await again(older)

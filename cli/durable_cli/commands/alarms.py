@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from durable_cli.commands.objects import ClassArgument, IdentityOption, NameArgument
+from durable_cli.commands.object_words import ClassArgument, IdentityOption, NameArgument
 from durable_cli.options import ConfigOption, EnvironmentOption, JsonOption, PersistOption
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def fire(
     from durable_cli import console
     from durable_cli.alarms import check_fired
     from durable_cli.alarms import fire as run_now
-    from durable_cli.commands.objects import target_of
+    from durable_cli.commands.object_words import target_of
     from durable_cli.project import open_project
 
     target = target_of(class_word, name, identity, "durable alarms fire CLASS NAME")

@@ -12,16 +12,16 @@ import typer
 from durable_cli.options import ConfigOption, EnvironmentOption, JsonOption, PersistOption
 
 if TYPE_CHECKING:
-    from durable.errors import DurableError
     from durable_cli.objects import Target
-    from durable_cli.project import Project
-    from durable_cli.rows import Rows
+    from durable_cli.sql_output import Form
 
 TABLE_ROWS_MAX: Final = 1_000
-"""Rows of a table: more cannot be read."""
-SQL_BYTES_MAX: Final = 1_000_000
-"""Text that is read from a file; one statement may have 100 000 bytes."""
+"""Rows of a table, or of lines: more cannot be read."""
+SQL_BYTES_MAX: Final = 900_000
+"""Text that is read from a file; one statement may have 100 000 bytes, and what a running emulator is sent a MiB."""
+FORMS: Final[tuple[Form, ...]] = ("json", "csv", "table", "line")
 USAGE: Final = 'durable sql CLASS NAME "SQL"'
+USAGE_OF_ALL: Final = 'durable sql CLASS --all "SELECT …"'
 
 
 def sql(
@@ -41,37 +41,119 @@ def sql(
         typer.Option("--file", metavar="F", show_default=False, help="Read SQL from a file; - is standard input."),
     ] = None,
     write: Annotated[bool, typer.Option("--write", help="Allow statements that change the object.")] = False,
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--parameter",
+            "-p",
+            metavar="VALUE",
+            show_default=False,
+            help='A value for the next ?, or NAME=VALUE for :NAME. 3, true, null and "3" are JSON, else it is text.',
+        ),
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Ask every object of the class; _object stands in front of each row.")
+    ] = False,
+    where_name: Annotated[
+        str | None,
+        typer.Option("--where-name", metavar="GLOB", show_default=False, help="With --all: objects of such names."),
+    ] = None,
+    reduce: Annotated[
+        str | None,
+        typer.Option(
+            "--reduce",
+            metavar="SQL",
+            show_default=False,
+            help="With --all: run this on the table rows, which holds what all objects returned.",
+        ),
+    ] = None,
     json: JsonOption = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values on standard output.")] = False,
+    table: Annotated[bool, typer.Option("--table", help="Print a table. This is what happens without it.")] = False,
+    line: Annotated[bool, typer.Option("--line", help="Print a line for each value, for wide rows.")] = False,
     config: ConfigOption = None,
     env: EnvironmentOption = None,
     persist_to: PersistOption = None,
 ) -> None:
-    """Run SQL on one object's database.
+    """Run SQL on one object's database, or with --all on every object's of a class.
 
-    Works with the emulator running and stopped. Nothing can be changed without --write, and an object that does not
-    exist is not created. Put -- before names that begin with a dash.
+    Works with the emulator running and stopped, and wakes nobody. Nothing can be changed without --write, which
+    commits all statements or none. An object that does not exist is not created. SELECT * FROM kv shows keys with
+    their values decoded. Put -- before names that begin with a dash.
+
+    Example: durable sql Counter home "SELECT * FROM hits WHERE n > ?" -p 2
     """
     from durable.errors import UserInputError
     from durable.limits import INSPECT_ROWS_MAX
     from durable_cli import console
     from durable_cli.project import open_project
+    from durable_cli.sql_parameters import parse_parameters
 
-    if json and csv:
-        raise UserInputError("--json and --csv exclude each other", fix="leave one of them out")
-    target, statement = parse_words(class_word, [word for word in (name, statement) if word is not None], identity)
+    form = chosen_form(json=json, csv=csv, table=table, line=line)
+    words = [word for word in (name, statement) if word is not None]
+    target: Target | None = None
+    if every:
+        statement = parse_words_of_all(words, identity, write=write, has_file=file is not None)
+    elif where_name is not None or reduce is not None:
+        raise UserInputError("--where-name and --reduce are for many objects", fix=f"{USAGE_OF_ALL}, and then these")
+    else:
+        target, statement = parse_words(class_word, words, identity)
     if file is not None:
         if statement is not None:
             raise UserInputError("SQL is given twice: as a word and by --file", fix="leave one of them out")
         statement = _read_file(file)
-    if statement is None and (json or csv or not console.interactive()):
-        raise UserInputError("without a terminal SQL has to be given", fix=f"{USAGE}, or --file F, or --file -")
-    project = open_project(config, env, persist_to)
+    values = parse_parameters(parameters or [])
     if statement is None:
-        _run_shell(project, target, write=write)
-        return
-    rows = _run(project, target, statement, write, INSPECT_ROWS_MAX if json or csv else TABLE_ROWS_MAX)
-    _print(rows, "json" if json else "csv" if csv else "table")
+        if form is not None or not console.interactive():
+            raise UserInputError("without a terminal SQL has to be given", fix=f"{USAGE}, or --file F, or --file -")
+        if parameters:
+            raise UserInputError("-p gives values to SQL, and there is none", fix=USAGE)
+    project = open_project(config, env, persist_to)
+    rows_max = INSPECT_ROWS_MAX if form in ("json", "csv") else TABLE_ROWS_MAX
+    # Imported here: each is needed by one of the three ways this goes on, and none by --help.
+    if statement is None:
+        from durable_cli.sql_shell import run_shell
+
+        assert target is not None
+        run_shell(project, target, write=write)
+    elif target is None:
+        from durable_cli.sql_all import run_all
+
+        run_all(
+            project, class_word, statement, values,
+            where_name=where_name, reduce=reduce, form=form or "table", rows_max=rows_max,
+        )  # fmt: skip
+    else:
+        from durable_cli.objects import run_sql
+        from durable_cli.sql_output import show_results
+
+        results = run_sql(project, target, statement, values, write=write, rows_max=rows_max)
+        show_results(results, form or "table")
+
+
+def chosen_form(**asked: bool) -> Form | None:
+    """`chosen_form(json=True, csv=False)` is "json"; None when none was asked for. Raises UserInputError for two."""
+    from durable.errors import UserInputError
+
+    chosen: list[Form] = [form for form in FORMS if asked.get(form)]
+    if len(chosen) > 1:
+        raise UserInputError(
+            f"{' and '.join(f'--{form}' for form in chosen)} exclude each other", fix="leave one of them out"
+        )
+    return chosen[0] if chosen else None
+
+
+def parse_words_of_all(words: Sequence[str], identity: str | None, *, write: bool, has_file: bool) -> str | None:
+    """With --all only SQL follows the class; it may come from a file. Raises UserInputError."""
+    from durable.errors import UserInputError
+
+    if identity is not None or len(words) > 1:
+        raise UserInputError("--all means every object: there is no NAME and no --id", fix=USAGE_OF_ALL)
+    if write:
+        raise UserInputError("--all only reads", fix="durable sql CLASS NAME --write, for one object after the other")
+    if not words and not has_file:
+        raise UserInputError("with --all SQL has to be given", fix=USAGE_OF_ALL)
+    return words[0] if words else None
 
 
 def parse_words(class_word: str, words: Sequence[str], identity: str | None) -> tuple[Target, str | None]:
@@ -110,71 +192,3 @@ def _read_file(file: str) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserInputError(f"--file {file} is not UTF-8: byte {error.start}") from error
-
-
-def _run(project: Project, target: Target, statement: str, write: bool, rows_max: int) -> Rows:
-    from durable_cli.objects import run_sql
-
-    return run_sql(project, target, statement, write=write, rows_max=rows_max)
-
-
-def _print(rows: Rows, form: str) -> None:
-    import shutil
-
-    from durable_cli import console
-    from durable_cli.rows import as_csv, as_json, as_table
-
-    match form:
-        case "json":
-            console.put_data(as_json(rows))
-        case "csv":
-            console.put_data(as_csv(rows))
-        case _ if rows.columns:
-            width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-            console.put_data(as_table(rows, colour=console.colour_wanted(sys.stdout), width=width))
-        case _:
-            pass
-    if rows.truncated:
-        console.say(f"… there are more than these {len(rows.rows)} rows: narrow the query with WHERE or LIMIT")
-    if rows.rows_written:
-        console.say(f"{rows.rows_written} row{'s' * (rows.rows_written != 1)} written")
-    elif not rows.columns:
-        console.say("done")
-    elif not rows.rows and form == "table":
-        console.say("no rows")
-
-
-def _run_shell(project: Project, target: Target, *, write: bool) -> None:
-    # readline edits lines by being imported; where it is missing, lines are typed plainly.
-    import contextlib
-    import importlib
-
-    from durable_cli import console, report
-    from durable_cli.sql_shell import HELP, Shell
-
-    with contextlib.suppress(ImportError):
-        importlib.import_module("readline")
-
-    def show_error(error: DurableError) -> None:
-        console.say(report.render(report.explain(error), console.stderr_ink()))
-
-    # Asked before the first prompt, so that a name that does not exist is told at once.
-    _run(project, target, "SELECT 1", False, 1)
-    console.say(HELP if write else f"{HELP}\nRead-only; start with --write to change something.")
-    shell = Shell(
-        _read_line,
-        lambda statement: _run(project, target, statement, write, TABLE_ROWS_MAX),
-        show=lambda rows: _print(rows, "table"),
-        show_text=console.say,
-        show_error=show_error,
-    )
-    shell.loop(f"{target}> ")
-
-
-def _read_line(prompt: str) -> str:
-    if sys.stdout.isatty():
-        return input(prompt)
-    # Rows go into a file: input() would write the prompt there too.
-    sys.stderr.write(prompt)
-    sys.stderr.flush()
-    return input()

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from durable_cli.commands.objects import IdentityOption
+from durable_cli.commands.object_words import IdentityOption
 from durable_cli.options import ConfigOption, EnvironmentOption, PersistOption
 
 

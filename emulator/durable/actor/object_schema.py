@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import apsw
-
 from durable.actor.key_operations import Options, listing
 from durable.errors import DurableError, MigrationError
 from durable.failpoints import failpoint
@@ -26,7 +24,6 @@ from durable.sdk.storage import SqlStorage, SyncKv
 from durable.storage.actor_store import ActorStore
 from durable.storage.file_check import missing_file
 from durable.storage.schema import USER_OBJECTS, quoted
-from durable.storage.vfs import vfs_name
 from durable.wire.messages import ActorKey
 
 CURRENT: Final = "current"
@@ -173,16 +170,6 @@ def row_counts(store: ActorStore) -> dict[str, int]:
     run = store.database.run
     tables = [name for kind, name in run(USER_OBJECTS).fetchall() if kind == "table"]
     return {name: int(run(f"SELECT count(*) FROM {quoted(name)}").get) for name in tables}
-
-
-def copy_store(store: ActorStore, target: Path) -> None:
-    """A copy of an open object's file with all its commits. Through SQLite: to open the file again drops its locks."""
-    copy: Any = apsw.Connection(str(target), vfs=vfs_name())  # apsw's own stubs are partly untyped
-    try:
-        with copy.backup("main", store.database.connection, "main") as backup:
-            backup.step(-1)
-    finally:
-        copy.close()
 
 
 def described(error: BaseException, root: Path) -> str:

@@ -7,14 +7,12 @@ has the object's file open.
 from __future__ import annotations
 
 import asyncio
-import base64
 import hmac
 import json
-import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Protocol, cast
+from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -33,6 +31,7 @@ from durable.gateway.object_finder import (
     ObjectRequest,
     bad_request,
 )
+from durable.gateway.sql_json import encoded_parameters, json_result
 from durable.limits import (
     ADMIN_BODY_BYTES_MAX,
     ADMIN_BODY_SECONDS_MAX,
@@ -60,9 +59,10 @@ class Links(Protocol):
 
 
 class SqlRequest(ObjectRequest, forbid_unknown_fields=True, kw_only=True):
-    """`{"class": "ChatRoom", "name": "general", "sql": "SELECT 1"}`"""
+    """`{"class": "ChatRoom", "name": "general", "sql": "SELECT ?", "parameters": [1]}`, or `{"n": 1}` for `:n`"""
 
     sql: str
+    parameters: list[Any] | dict[str, Any] = msgspec.field(default_factory=list[Any])
     write: bool = False
     rows_max: int = 1000
 
@@ -203,12 +203,15 @@ class Admin:
     async def _answer_sql(self, request: SqlRequest) -> Json:
         if not 1 <= request.rows_max <= INSPECT_ROWS_MAX:
             raise bad_request(f"rows_max is between 1 and {INSPECT_ROWS_MAX}, not {request.rows_max}")
+        parameters = encoded_parameters(request.parameters)
         namespace, actor, is_known = await self._objects.find(request)
         if not is_known:
             raise await self._objects.no_such_object(namespace, actor)
         link = await self._router.link_for(actor)
         reply = await link.request(
-            lambda identity: Inspect(identity, actor, request.sql, request.write, request.rows_max, INSPECT_SECONDS_MAX)
+            lambda identity: Inspect(
+                identity, actor, request.sql, request.write, request.rows_max, INSPECT_SECONDS_MAX, parameters
+            )
         )
         if isinstance(reply, Failed):
             raise AdminProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, "inspection_failed", reply.error.message)
@@ -216,12 +219,7 @@ class Admin:
             raise TypeError(f"an inspection was answered with {type(reply).__name__}")
         if reply.error:
             raise AdminProblemError(HTTPStatus.BAD_REQUEST, "sql_error", reply.error)
-        return {
-            "columns": reply.columns,
-            "rows": [_json_row(row) for row in reply.rows],
-            "truncated": reply.truncated,
-            "rows_written": reply.rows_written,
-        }
+        return {"results": [json_result(found) for found in reply.results]}
 
     async def _answer_restore(self, request: RestoreRequest) -> Json:
         # Also of an object that the index does not know any more: what it held before it was removed may be kept.
@@ -273,22 +271,6 @@ def _query(request: web.BaseRequest, kind: type[msgspec.Struct]) -> msgspec.Stru
         return msgspec.convert(words, kind, strict=False)
     except msgspec.ValidationError as error:
         raise bad_request(f"the query is not what is expected here: {error}") from error
-
-
-def _json_row(row: bytes) -> list[object]:
-    cells = values.decode(row)
-    if not isinstance(cells, (list, tuple)):
-        raise TypeError(f"a row of a result is a list, not {type(cells).__name__}")
-    return [_json_cell(cell) for cell in cast("list[object]", cells)]
-
-
-def _json_cell(cell: object) -> object:
-    """JSON has neither bytes nor infinities: `{"$bytes": "<base64>"}`, `{"$float": "inf"}`."""
-    if isinstance(cell, (bytes, bytearray)):
-        return {"$bytes": base64.b64encode(cell).decode()}
-    if isinstance(cell, float) and not math.isfinite(cell):
-        return {"$float": str(cell)}
-    return cell
 
 
 def _response(status: HTTPStatus, body: Json, headers: Mapping[str, str] | None = None) -> web.Response:

@@ -30,6 +30,8 @@ from durable.wire.messages import (
     CallReply,
     Cancel,
     Closed,
+    CopyObject,
+    DeleteObject,
     EpochDurable,
     EpochFailed,
     ErrorReport,
@@ -40,11 +42,14 @@ from durable.wire.messages import (
     HttpReply,
     HttpRequest,
     Inspect,
+    InspectMany,
     InspectReply,
     Look,
+    LookMany,
     Message,
     MigrateObject,
     Recall,
+    ReplaceObject,
     Restore,
     RunScheduled,
 )
@@ -52,7 +57,8 @@ from durable.wire.progress import Progress
 
 Question = (
     HttpRequest | Call | AlarmDue | AlarmGiveUp | Inspect | Evict | EvictAll | Look | Recall | Restore | MigrateObject
-    | RunScheduled
+    | RunScheduled | LookMany | CopyObject | ReplaceObject | DeleteObject
+    | InspectMany
 )  # fmt: skip
 Reply = HttpReply | CallReply | Failed | AlarmReply | InspectReply
 
@@ -270,7 +276,7 @@ class HostLink:
         return [
             message
             for _, message in self._pending.values()
-            if not isinstance(message, (Look, Recall)) and self._has_begun(message)
+            if not isinstance(message, (Look, LookMany, Recall)) and self._has_begun(message)
         ]
 
     def _ended(self, error: BaseException | None) -> None:

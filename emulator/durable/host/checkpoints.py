@@ -7,6 +7,8 @@ and written down about once a second.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Generator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -39,6 +41,17 @@ class Checkpoints:
         if database.log_frames >= database.checkpoint_frames and store not in self._running:
             self._running.add(store)
             self._host.background(self._run(store))
+
+    @contextlib.contextmanager
+    def held_back(self, store: ActorStore) -> Generator[None]:
+        """None begins meanwhile: somebody reads the file between turns."""
+        is_ours = store not in self._running
+        self._running.add(store)
+        try:
+            yield
+        finally:
+            if is_ours:
+                self._running.discard(store)
 
     async def _run(self, store: ActorStore) -> None:
         registry, actor_id, in_thread = self._host.registry, store.path.stem, self._host.loop.run_in_executor

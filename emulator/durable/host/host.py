@@ -32,11 +32,14 @@ from durable.host.evictions import evict_all
 from durable.host.fault_reports import shows_stack
 from durable.host.held_sockets import HeldSockets
 from durable.host.index_questions import IndexQuestions
+from durable.host.inspecting_many import inspect_many
 from durable.host.inspection import inspect
 from durable.host.life import Life
 from durable.host.loader import Project, preimport
+from durable.host.looking_at_many import look_many
 from durable.host.loose_failures import report_loose_failures
 from durable.host.memory_limit import MemoryLimit
+from durable.host.object_images import ObjectImages
 from durable.host.object_schemas import ObjectSchemas
 from durable.host.outgoing_sockets import OutgoingSocket
 from durable.host.presence import evict, look
@@ -127,6 +130,7 @@ class Host:
         self.checkpoints = Checkpoints(self)
         self.restores = Restores(self)
         self.schemas = ObjectSchemas(self)
+        self.images = ObjectImages(self)
         self.pitr_days = 0
         self._background: set[asyncio.Task[Any]] = set()
         self._handlers: dict[type, Callable[[Any], None]] = self._handler_table()
@@ -165,11 +169,16 @@ class Host:
             wire.RunScheduled: lambda message: self.worker.start_scheduled(message),  # noqa: PLW0108
             wire.AlarmGiveUp: lambda message: clear_alarm(self, message),
             wire.Inspect: lambda message: self.background(inspect(self, message)),
+            wire.InspectMany: lambda message: self.background(inspect_many(self, message)),
             wire.Evict: lambda message: self.background(evict(self, message)),
             wire.EvictAll: lambda message: self.background(evict_all(self, message)),
             wire.Look: lambda message: look(self, message),
+            wire.LookMany: lambda message: self.background(look_many(self, message)),
             wire.Recall: lambda message: recall(self, message),
             wire.Restore: lambda message: self.background(self.restores.answer(message)),
+            wire.CopyObject: lambda message: self.background(self.images.answer(message)),
+            wire.ReplaceObject: lambda message: self.background(self.images.answer(message)),
+            wire.DeleteObject: lambda message: self.background(self.images.answer(message)),
             wire.MigrateObject: lambda message: self.background(self.schemas.answer(message)),
         }
 

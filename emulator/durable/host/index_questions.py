@@ -32,6 +32,12 @@ class IndexQuestions:
         number = self._ask(done)
         self._host.send(wire.IndexPut(number, key, alarm_ms, self._host.clock.wall_ms(), new_file))
 
+    async def stored(self, key: ActorKey, alarm_ms: int | None, *, new_file: bool = False) -> str:
+        """The same, waited for; returns what callbacks get."""
+        answer: asyncio.Future[str] = self._host.loop.create_future()
+        self.put(key, alarm_ms, lambda error: None if answer.done() else answer.set_result(error), new_file=new_file)
+        return await answer
+
     async def remove(self, key: ActorKey) -> str:
         """Have the index forget an object that stores nothing; returns what callbacks get."""
         answer: asyncio.Future[str] = self._host.loop.create_future()

@@ -19,6 +19,7 @@ from durable.schema.files import ClassSchema, read_schemas, without_sql
 from durable.storage.actor_store import ActorStore
 from durable.storage.file_check import missing_file
 from durable.storage.layout import make_folder
+from durable.storage.object_image import copy_image
 from durable.wire import messages as wire
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class ObjectSchemas:
         if request.snapshot and object_schema.look(store, schema).state == object_schema.PENDING:
             folder = Path(request.snapshot) / request.actor.id[:2]
             make_folder(folder)
-            object_schema.copy_store(store, folder / f"{request.actor.id}.sqlite")
+            copy_image(store, folder / f"{request.actor.id}.sqlite", sync=False)
         return object_schema.migrate_store(store, schema, request.actor, self._host.clock.wall_ms(), self._root)
 
     def _schema(self, request: wire.MigrateObject) -> ClassSchema:
@@ -117,7 +118,7 @@ class ObjectSchemas:
         beside = store.path.parents[3]
         with tempfile.TemporaryDirectory(prefix="durable-try-", dir=beside) as folder:
             path = Path(folder) / store.path.name
-            object_schema.copy_store(store, path)
+            copy_image(store, path, sync=False)
             copy = ActorStore(path, clock=clock, on_first_write=lambda: None)
             try:
                 return object_schema.migrate_store(

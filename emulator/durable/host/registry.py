@@ -154,6 +154,10 @@ class Registry:
             waiting.queued = False
             self._try_to_activate(actor_id, waiting, has_room=True)
 
+    def is_at_rest(self, actor_id: str) -> bool:
+        """Whether nobody has the object's file: no activation, nobody who waits for one, no store, no thread."""
+        return not any(actor_id in each for each in (self._actors, self._stores, self._lent, self._waiting))
+
     def live(self, actor_id: str) -> Actor | None:
         return self._actors.get(actor_id)
 
@@ -172,6 +176,14 @@ class Registry:
             self._stores[key.id] = store
             self._keys[key.id] = key
         return store
+
+    def open_store(self, actor_id: str) -> ActorStore | None:
+        """The object's file if it is open now; looking opens none."""
+        store = self._stores.get(actor_id)
+        return store if store is not None and store.is_open else None
+
+    def file_of(self, key: ActorKey) -> Path:
+        return self._layout.object_file(key.namespace, key.id)
 
     def shard_folders(self, number: int) -> list[Path]:
         """The folders, one of each namespace, of the objects whose ids begin with this byte."""

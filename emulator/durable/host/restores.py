@@ -6,14 +6,12 @@ the index before the restore is decided when it is earlier, and after it otherwi
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from durable import values
 from durable.errors import ActorResetError, NotFoundError, StorageError
 from durable.storage.actor_store import ActorStore
-from durable.storage.history.restore import Restore
 from durable.wire import messages as wire
 from durable.wire.messages import ActorKey
 
@@ -110,7 +108,10 @@ class Restores:
         alarm_before = None if is_removed else store.alarm.now
         moment, restore = await self._in_thread(lambda: store.prepare_restore(at, nonce))
         alarm = await self._in_thread(restore.build)
-        self._reset(key, restore, with_sockets=not nonce)
+        # An object that asked for this itself is being woken, and keeps its sockets.
+        end_activation(
+            host, key, f"Durable Object was reset because it was restored to {restore.target}.", with_sockets=not nonce
+        )
         if not is_removed and alarm is not None and (alarm_before is None or alarm < alarm_before):
             await self._indexed(key, alarm)
         await self._in_thread(lambda: restore.decide(host.clock.wall_ms()))
@@ -122,29 +123,27 @@ class Restores:
         size = store.path.stat().st_size
         return {"restored": str(restore.target), "moment_ms": moment, "undo": str(restore.undo), "bytes": size}
 
-    def _reset(self, key: ActorKey, restore: Restore, *, with_sockets: bool) -> None:
-        """End the activation, if there is one: what it knows is no longer so.
-
-        Its sockets end with it, those of a sleeping object too, unless it asked for this itself and is being woken.
-        """
-        host = self._host
-        actor = host.registry.live(key.id)
-        if actor is not None:
-            actor.reset(ActorResetError(f"Durable Object was reset because it was restored to {restore.target}."))
-        elif with_sockets:
-            for record in list(host.sockets.of(key.id)):
-                host.sockets.forget(record)
-                host.send(wire.SocketClose(record.socket, 1006, "", 0))
-
     async def _indexed(self, key: ActorKey, alarm: int | None) -> None:
-        done: asyncio.Future[str] = self._host.loop.create_future()
-        self._host.index.put(key, alarm, lambda error: None if done.done() else done.set_result(error))
-        error = await done
+        error = await self._host.index.stored(key, alarm)
         if error:
             raise StorageError(f"the index of objects could not be written: {error}")
 
     async def _in_thread(self, work: Callable[[], Any]) -> Any:
         return await self._host.loop.run_in_executor(None, work)
+
+
+def end_activation(host: Host, key: ActorKey, why: str, *, with_sockets: bool = True) -> None:
+    """End the object's activation, if there is one: what it knows is no longer so.
+
+    Its sockets end with it, and those of a sleeping object `with_sockets`.
+    """
+    actor = host.registry.live(key.id)
+    if actor is not None:
+        actor.reset(ActorResetError(why))
+    elif with_sockets:
+        for record in list(host.sockets.of(key.id)):
+            host.sockets.forget(record)
+            host.send(wire.SocketClose(record.socket, 1006, "", 0))
 
 
 def _label(key: ActorKey) -> str:

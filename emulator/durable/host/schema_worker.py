@@ -20,7 +20,6 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
-import apsw
 import msgspec
 
 from durable import failpoints
@@ -35,14 +34,12 @@ from durable.storage.actor_store import ActorStore
 from durable.storage.file_check import missing_file
 from durable.storage.file_copy import copy_bytes
 from durable.storage.layout import StateLayout
-from durable.storage.schema import MIGRATIONS_TABLE, TABLE_EXISTS
+from durable.storage.schema_record import quick_checksums
 from durable.storage.schema_snapshot import COPIED, SnapshotWriter
 from durable.storage.transaction import EVERY_FRAME, has_file
-from durable.storage.vfs import vfs_name
 from durable.wire.messages import ActorKey
 
 _encode: Final = msgspec.json.Encoder().encode
-_CHECKSUMS: Final = f"SELECT checksum FROM {MIGRATIONS_TABLE} ORDER BY version"
 
 
 def main() -> int:
@@ -148,31 +145,6 @@ class SchemaWorker:
                 if os.path.exists(f"{path}{suffix}"):
                     copy_bytes(Path(f"{path}{suffix}"), Path(f"{copy}{suffix}"), None, sync=False)
             return self._migrate(copy, key, schema, count_rows=True)
-
-
-def quick_checksums(path: Path) -> tuple[str, ...] | None:
-    """What an object's record says, at a third of the price of opening it as its actor does; changes nothing.
-
-    None when anything about it is unusual: a file that is missing, empty or damaged, a restore that was not finished.
-    """
-    if os.path.lexists(f"{path}-restoring"):
-        return None
-    try:
-        connection: Any = apsw.Connection(  # apsw's own stubs are partly untyped
-            str(path), flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW, vfs=vfs_name()
-        )
-        try:
-            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-            try:
-                return tuple(checksum for (checksum,) in connection.execute(_CHECKSUMS))
-            except apsw.SQLError:
-                has_table = connection.execute(TABLE_EXISTS, (MIGRATIONS_TABLE,)).get
-                return None if has_table or not path.stat().st_size else ()
-        finally:
-            connection.close()
-    except apsw.Error:
-        return None
 
 
 def _nobody() -> None:

@@ -10,7 +10,7 @@ from durable.sdk.http import Request, Response
 from durable.sdk.ids import DurableObjectId, checked_id, id_from_name, unique_id
 
 JURISDICTIONS = frozenset({"eu", "fedramp", "fedramp-high", "us"})
-_RESERVED_METHODS = frozenset(
+RESERVED_METHODS = frozenset(
     {"alarm", "connect", "dup", "constructor"}
     | {"web_socket_message", "web_socket_close", "web_socket_error"}
     | {"webSocketMessage", "webSocketClose", "webSocketError"}
@@ -56,7 +56,7 @@ class DurableObjectStub(CamelCase):
     def __getattr__(self, method: str) -> Callable[..., Awaitable[Any]]:
         if method.startswith("__") and method.endswith("__"):
             raise AttributeError(method)
-        if method in _RESERVED_METHODS:
+        if method in RESERVED_METHODS:
             raise TypeError(f"'{method}' is a reserved method and cannot be called over RPC.")
 
         transport, actor = self._transport, self.id

@@ -16,7 +16,7 @@ import apsw
 
 from durable.clock import Clock
 from durable.errors import StorageError
-from durable.limits import CHECKPOINT_LOG_FRAMES, CHECKPOINT_RETRY_FRAMES
+from durable.limits import CHECKPOINT_LOG_FRAMES, CHECKPOINT_RETRY_FRAMES, INSPECT_BYTES_MAX
 from durable.storage.alarm import Alarm
 from durable.storage.database import Database
 from durable.storage.failure import translate
@@ -35,6 +35,7 @@ from durable.storage.schema import (
 from durable.storage.schema_record import SchemaRecord
 from durable.storage.sql.execution import Sql
 from durable.storage.sql.inspection import Inspection, inspect
+from durable.storage.sql.parameters import Parameters
 from durable.storage.transaction import Transaction, has_file
 
 DELETED: Final = "SQLite query was canceled because the database was deleted."
@@ -266,9 +267,27 @@ class ActorStore:
         self.kv.forget()
 
     # --- tools and the end ------------------------------------------------------------------------------------------
-    def inspect(self, sql: str, *, write: bool, rows_max: int, seconds_max: float) -> Inspection:
+    def inspect(
+        self,
+        sql: str,
+        parameters: Parameters = (),
+        *,
+        write: bool,
+        rows_max: int,
+        seconds_max: float,
+        bytes_max: int = INSPECT_BYTES_MAX,
+    ) -> list[Inspection]:
         """Run a tool's SQL between turns, from any thread, while the actor is kept out; `write` commits by itself."""
-        return inspect(self._transaction, self.sql, sql, write=write, rows_max=rows_max, seconds_max=seconds_max)
+        return inspect(
+            self._transaction,
+            self.sql,
+            sql,
+            parameters,
+            write=write,
+            rows_max=rows_max,
+            bytes_max=bytes_max,
+            seconds_max=seconds_max,
+        )
 
     def checkpoint(self, *, settle: bool = True) -> bool:
         """Move the log into the file if nothing is in its way; between turns, from any thread.

@@ -23,7 +23,7 @@ from durable import limits
 from durable.errors import StorageCorruptError, StorageError
 from durable.storage.failure import translate
 from durable.storage.file_check import HEADER_BYTES, check_header, is_short, stores_nothing
-from durable.storage.history.restore import finish_restore, is_decided
+from durable.storage.history.decision import finish_restore, is_decided
 from durable.storage.layout import make_folder
 from durable.storage.schema import APPLICATION_ID, PAGE_BYTES, empty_file
 from durable.storage.sql.authorizer import Authorizer, Trust
@@ -39,7 +39,7 @@ _ENGINE_STATEMENT: Final = apsw.SQLITE_PREPARE_PERSISTENT
 """Compile flag of our own statements. apsw caches by text and flags, so a user who types the text of one of ours never
 gets the copy that was compiled without asking the authorizer."""
 
-_LIMITS: Final = (
+LIMITS: Final = (
     (apsw.SQLITE_LIMIT_LENGTH, limits.SQL_VALUE_BYTES_MAX),
     (apsw.SQLITE_LIMIT_SQL_LENGTH, limits.SQL_TEXT_BYTES_MAX),
     (apsw.SQLITE_LIMIT_COLUMN, limits.SQL_COLUMNS_MAX),
@@ -53,7 +53,7 @@ _LIMITS: Final = (
     (apsw.SQLITE_LIMIT_TRIGGER_DEPTH, limits.SQL_TRIGGER_DEPTH_MAX),
     (apsw.SQLITE_LIMIT_WORKER_THREADS, 0),
 )
-_CONFIGURATION: Final = (
+CONFIGURATION: Final = (
     (apsw.SQLITE_DBCONFIG_DEFENSIVE, 1),
     (apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0),
     (apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 1),
@@ -108,7 +108,7 @@ class Database:
         if is_decided(path):
             path = _resolved(path)
             finish_restore(path)
-        log = _inspect_files(path)
+        log = inspect_files(path)
         created = False
         if log is None:
             if not create:
@@ -132,9 +132,9 @@ class Database:
         # Through SQLite's own descriptor: closing another one would drop its locks.
         header = connection.read("main", 0, 0, HEADER_BYTES)[1]
         check_header(self.path, header)
-        for option, value in _CONFIGURATION:
+        for option, value in CONFIGURATION:
             connection.config(option, value)
-        for limit, value in _LIMITS:
+        for limit, value in LIMITS:
             connection.limit(limit, value)
         # temp_store: the rows of RETURNING would otherwise go through a temporary file, at 8 µs a statement.
         # synchronous: an empty log holds no old frames that an unsynced header could bring back, and a new file's first
@@ -320,7 +320,7 @@ def _resolved(path: Path) -> Path:
     return Path(os.path.realpath(path.parent), path.name)
 
 
-def _inspect_files(path: Path) -> int | None:
+def inspect_files(path: Path) -> int | None:
     """Size of the write-ahead log beside `path`, 0 without one; None when there is no file at all.
 
     Refuses what SQLite would open as a healthy empty database, or what is not a file of its own.

@@ -17,12 +17,13 @@ _PIECE_BYTES: Final = 1 << 20
 _WRITE: Final = os.O_CREAT | os.O_TRUNC | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def copy_file(source: Path, target: Path) -> None:
-    """Make `target` a copy that is on disk when this returns. Raises OSError."""
+def copy_file(source: Path, target: Path, *, sync_name: bool = True) -> None:
+    """Make `target` a copy that is on disk when this returns; its name, too, unless that is seen to. Raises OSError."""
     draft = Path(f"{target}.new")
     copy_bytes(source, draft, None)
     os.rename(draft, target)
-    sync_folder(target.parent)
+    if sync_name:
+        sync_folder(target.parent)
 
 
 def copy_bytes(source: Path, target: Path, size: int | None, *, sync: bool = True) -> None:
@@ -81,8 +82,8 @@ def sync_path(path: Path) -> None:
         os.close(descriptor)
 
 
-def replace_file(path: Path, content: bytes, *, sync: bool = True) -> None:
-    """Give `path` this content, durably unless whoever calls sees to that. Raises OSError."""
+def replace_file(path: Path, content: bytes, *, sync: bool = True, sync_name: bool = True) -> None:
+    """Give `path` this content, durably unless whoever calls sees to that, or to its name. Raises OSError."""
     draft = Path(f"{path}.new")
     descriptor = os.open(draft, _WRITE, FILE_MODE)
     try:
@@ -92,5 +93,5 @@ def replace_file(path: Path, content: bytes, *, sync: bool = True) -> None:
     finally:
         os.close(descriptor)
     os.rename(draft, path)
-    if sync:
+    if sync and sync_name:
         sync_folder(path.parent)

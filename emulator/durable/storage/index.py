@@ -18,8 +18,8 @@ import apsw
 from durable.errors import StorageCorruptError, StorageError
 from durable.storage.vfs import vfs_name
 
-_APPLICATION_ID = 0x44757249  # "DurI"
-_FORMAT = 1
+APPLICATION_ID = 0x44757249  # "DurI"
+FORMAT = 1
 _BUSY_TIMEOUT_MS = 5_000
 """A database browser may hold a read lock for a moment; nobody else writes."""
 
@@ -34,8 +34,8 @@ CREATE TABLE objects(
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX objects_by_name ON objects(name) WHERE name IS NOT NULL;
 CREATE INDEX objects_by_alarm ON objects(alarm_ms, id) WHERE alarm_ms IS NOT NULL;
-PRAGMA application_id = {_APPLICATION_ID};
-PRAGMA user_version = {_FORMAT};
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {FORMAT};
 """
 
 # What a put does not know (the name, the schema version) stays as it was, and `created_ms` never moves.
@@ -86,11 +86,14 @@ Change = IndexRow | IndexRemoval | AlarmCorrection
 class NamespaceIndex:
     """One `index.sqlite`, created when it is missing. Every change is on disk when the call returns."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises `StorageCorruptError` for a file that is no index of ours, `StorageError` when it cannot be opened."""
+    def __init__(self, path: Path, *, create: bool = True) -> None:
+        """Raises `StorageCorruptError` for a file that is no index of ours, `StorageError` when it cannot be opened.
+
+        Without `create`, a missing file is none: an empty index in memory stands for it.
+        """
         self.path = path
         with _named(path):
-            self._database: Any = _open(path)  # apsw's own stubs are partly untyped
+            self._database: Any = _open(path, create=create)  # apsw's own stubs are partly untyped
 
     def apply(self, changes: Iterable[Change]) -> None:
         """All of them, in order, in one transaction."""
@@ -178,13 +181,16 @@ def _named(path: Path) -> Generator[None]:
         raise StorageError(f"{path}: {error}") from error
 
 
-def _open(path: Path) -> Any:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # SQLite would create the file with the umask's rights; its -wal takes over those of the file.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-    database: Any = apsw.Connection(
-        str(path), flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW, vfs=vfs_name()
-    )
+def _open(path: Path, *, create: bool) -> Any:
+    if create:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # SQLite would create the file with the umask's rights; its -wal takes over those of the file.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    elif not os.path.lexists(path):
+        database: Any = apsw.Connection(":memory:")
+        database.execute(_SCHEMA)
+        return database
+    database = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW, vfs=vfs_name())
     try:
         database.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
         database.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
@@ -212,7 +218,7 @@ def _prepare_schema(database: Any, path: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-    elif marker != _APPLICATION_ID:
+    elif marker != APPLICATION_ID:
         raise StorageCorruptError(str(path), "is not an index of objects (its application_id is another)")
-    elif version != _FORMAT:
-        raise StorageCorruptError(str(path), f"has index format {version}; this version reads format {_FORMAT}")
+    elif version != FORMAT:
+        raise StorageCorruptError(str(path), f"has index format {version}; this version reads format {FORMAT}")

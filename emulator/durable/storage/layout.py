@@ -5,7 +5,7 @@
                                                ….sqlite-times       when its commits were, for point-in-time recovery
                                                ….history/           logs and copies put aside for it (history_folder)
                                                ….sqlite-next        zeros that the next log is written over
-                                               ….sqlite-draft, ….sqlite-restoring    while it is being restored
+                                               ….sqlite-draft, ….sqlite-restoring    while it is restored or replaced
     <state>/<namespace>/index.sqlite                                known objects
     <state>/state.sqlite                                            namespaces, applied migrations, settings
     <state>/state.sqlite.format-<n>                                 the same before it was brought up to date

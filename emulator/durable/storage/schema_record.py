@@ -8,12 +8,16 @@ no file of migrations and runs none.
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import apsw
 
 from durable.storage.schema import CREATE_MIGRATIONS, MIGRATIONS_TABLE, TABLE_EXISTS
 from durable.storage.transaction import Transaction
+from durable.storage.vfs import vfs_name
 
 _CHECKSUMS: Final = f"SELECT checksum FROM {MIGRATIONS_TABLE} ORDER BY version"
 _ADD: Final = f"INSERT INTO {MIGRATIONS_TABLE} VALUES (?, ?, ?, ?)"
@@ -47,3 +51,38 @@ class SchemaRecord:
             return self._transaction.require().run(statement, bindings or None)
         except apsw.Error as error:
             raise self._transaction.failed(error) from None
+
+
+def quick_checksums(path: Path) -> tuple[str, ...] | None:
+    """What an object's record says, at a third of the price of opening it as its actor does; changes nothing.
+
+    None when anything about it is unusual: a file that is missing, empty or damaged, a restore that was not finished.
+    """
+    if os.path.lexists(f"{path}-restoring"):
+        return None
+    try:
+        connection = _opened_quickly(path)
+        try:
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            try:
+                return tuple(checksum for (checksum,) in connection.execute(_CHECKSUMS))
+            except apsw.SQLError:
+                has_table = connection.execute(TABLE_EXISTS, (MIGRATIONS_TABLE,)).get
+                return None if has_table or not path.stat().st_size else ()
+        finally:
+            connection.close()
+    except (apsw.Error, OSError):
+        return None
+
+
+def _opened_quickly(path: Path) -> Any:  # apsw's own stubs are partly untyped
+    try:
+        has_log = bool(os.stat(f"{path}-wal").st_size)
+    except FileNotFoundError:
+        has_log = False
+    if has_log:
+        return apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW, vfs=vfs_name())
+    # As a file that cannot change: SQLite would make a log beside it, if only an empty one.
+    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_NOFOLLOW | apsw.SQLITE_OPEN_URI
+    return apsw.Connection(f"file:{quote(str(path))}?immutable=1", flags=flags, vfs=vfs_name())

@@ -114,7 +114,7 @@ class App:
 
     # --- looking inside -----------------------------------------------------------------------------------------------
     def sql(self, class_name: str, name: str, sql: str, *, write: bool = False) -> list[dict[str, Any]]:
-        """Rows of one object's database, as `durable sql` shows them; the object is not woken.
+        """Rows of the last statement on one object's database, as `durable sql` shows them; the object is not woken.
 
         Raises `NotFoundError` when there is no such object and `StorageError` with SQLite's message.
         """
@@ -127,7 +127,8 @@ class App:
             raise NotFoundError(answer["error"]["message"])
         if reply.status != 200:
             raise StorageError(answer["error"]["message"])
-        return [dict(zip(answer["columns"], row, strict=True)) for row in answer["rows"]]
+        last = answer["results"][-1]
+        return [dict(zip(last["columns"], row, strict=True)) for row in last["rows"]]
 
     def status(self) -> dict[str, Any]:
         """What the emulator is doing: `{"generation": 1, "hosts": [{"shard": 0, "pid": 4711, "requests": 0}], …}`."""

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -214,7 +215,7 @@ def test_a_running_emulator_is_asked(typed, stored, project: Path, monkeypatch) 
 
     def post(self: client.Client, path: str, body: dict[str, object]) -> dict[str, object]:
         asked.append((path, body))
-        return {"columns": ["n"], "rows": [[3]], "truncated": False, "rows_written": 0}
+        return {"results": [{"columns": ["n"], "rows": [[3]], "truncated": False, "rows_written": 0}]}
 
     monkeypatch.setattr(client.Client, "post", post)
     monkeypatch.setattr(client.Client, "get", lambda *_: {"environment": None})
@@ -222,7 +223,7 @@ def test_a_running_emulator_is_asked(typed, stored, project: Path, monkeypatch) 
         (project / ".durable" / "run").mkdir()
         address = {"pid": os.getpid(), "url": "http://127.0.0.1:1", "token": "t", "started_ms": 0}
         (project / ".durable" / "run" / "emulator.json").write_text(json.dumps(address))
-        result = typed("sql", "COUNTERS", "home", "SELECT n FROM hits", "--json")
+        result = typed("sql", "COUNTERS", "home", "SELECT n FROM hits WHERE n > ?", "-p", "2", "--json")
     assert json.loads(result.out) == [{"n": 3}]
     assert asked == [
         (
@@ -231,12 +232,168 @@ def test_a_running_emulator_is_asked(typed, stored, project: Path, monkeypatch) 
                 "class": "COUNTERS",
                 "name": "home",
                 "id": None,
-                "sql": "SELECT n FROM hits",
+                "sql": "SELECT n FROM hits WHERE n > ?",
+                "parameters": [2],
                 "write": False,
                 "rows_max": 10_000,
             },
         )
     ]
+
+
+def test_a_table_may_be_asked_for_and_lines_too(typed, stored) -> None:
+    assert typed("sql", "Counter", "home", "SELECT n FROM hits", "--table").out.split() == ["n", "─", "3"]
+    assert typed("sql", "Counter", "home", "SELECT page, n FROM hits", "--line").out == "page = home\n   n = 3\n"
+    assert typed("sql", "Counter", "home", "SELECT 1 WHERE 0", "--line").err == "no rows\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "rows"),
+    [
+        (("SELECT ? AS v", "-p", "3"), [{"v": 3}]),
+        (("SELECT ? AS v", "--parameter", "it's; DROP TABLE hits"), [{"v": "it's; DROP TABLE hits"}]),
+        (("SELECT ? AS v, ? AS w", "-p", "null", "-p", '{"$bytes": "AP8="}'), [{"v": None, "w": {"$bytes": "AP8="}}]),
+        (("SELECT :n AS v", "-p", "n=home"), [{"v": "home"}]),
+        (("SELECT ? AS v, ? AS w", "-p", "-5", "--parameter=-x"), [{"v": -5, "w": "-x"}]),
+        (("SELECT page FROM hits WHERE page = ?", "-p", "home"), [{"page": "home"}]),
+    ],
+)
+def test_values_are_given_beside_the_sql(typed, stored, words: tuple[str, ...], rows: list[object]) -> None:
+    result = typed("sql", "Counter", "home", *words, "--json")
+    assert (result.code, result.err) == (0, "")
+    assert json.loads(result.out) == rows
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("SELECT ?",), "the SQL has 1 parameter, but got 0 values\n  fix: give a value for each ? with -p VALUE"),
+        (("SELECT 1", "-p", "1"), "the SQL has 0 parameters, but got 1 value"),
+        (("SELECT :n", "-p", "m=1"), "the SQL has :n, and no value was given for it; there are :m"),
+        (("SELECT ?, :n", "-p", "1", "-p", "n=1"), "-p 1 has no name, and others have one"),
+        (("SELECT :n", "-p", "n=1", "-p", "n=2"), "-p n=… is given twice"),
+        (("SELECT ?", "-p", "9" * 30), "binding 1 is an int beyond SQLite's INTEGER"),
+    ],
+)
+def test_values_that_do_not_fit_exit_with_2(typed, stored, words: tuple[str, ...], said: str) -> None:
+    result = typed("sql", "Counter", "home", *words)
+    assert (result.code, result.out) == (2, "")
+    assert f"error: {said}" in result.err
+
+
+TWO = "SELECT n FROM hits; SELECT 1 AS one, NULL AS none"
+
+
+def test_every_statement_shows_its_rows(typed, stored) -> None:
+    assert json.loads(typed("sql", "Counter", "home", TWO, "--json").out) == [[{"n": 3}], [{"one": 1, "none": None}]]
+    assert typed("sql", "Counter", "home", TWO, "--csv").out == "n\n3\n\none,none\n1,\n"
+    assert typed("sql", "Counter", "home", TWO, "--line").out == "n = 3\n\n one = 1\nnone = NULL\n"
+    assert [line.split() for line in typed("sql", "Counter", "home", TWO).out.splitlines()[2:5]] == [
+        ["3"],
+        [],
+        ["one", "none"],
+    ]
+
+
+def test_statements_without_rows_leave_the_document_as_it_is(typed, stored) -> None:
+    script = "UPDATE hits SET n = n + 1; UPDATE hits SET n = n * 2; SELECT n FROM hits"
+    result = typed("sql", "Counter", "home", script, "--write", "--json")
+    assert json.loads(result.out) == [{"n": 8}]
+    assert result.err == "2 rows written\n"
+    nothing = typed("sql", "Counter", "home", "CREATE TABLE other (a)", "--write", "--json")
+    assert (nothing.out, nothing.err) == ("[]\n", "done\n")
+
+
+def test_a_script_is_written_whole_or_not_at_all(typed, stored) -> None:
+    result = typed("sql", "Counter", "home", "DELETE FROM hits; INSERT INTO hits VALUES ('a', 1); SELEC", "--write")
+    assert (result.code, result.out) == (2, "")
+    assert json.loads(typed("sql", "Counter", "home", "SELECT page FROM hits", "--json").out) == [{"page": "home"}]
+
+
+def test_whatever_was_written_is_durable_before_it_is_said(typed, stored, monkeypatch) -> None:
+    made_durable: list[object] = []
+    monkeypatch.setattr("durable_cli.objects._make_durable", made_durable.append)
+    typed("sql", "Counter", "home", "SELECT 1", "--write")
+    assert len(made_durable) == 0
+    typed("sql", "Counter", "home", "CREATE TABLE other (a)", "--write")
+    assert len(made_durable) == 1
+    typed("sql", "Counter", "home", "UPDATE hits SET n = 4", "--write")
+    assert len(made_durable) == 2
+
+
+def test_the_place_of_a_mistake_is_found_in_the_second_statement_too(typed, stored) -> None:
+    result = typed("sql", "Counter", "home", "SELECT 'é';\nSELECT nope FROM hits")
+    assert "\n    SELECT nope FROM hits\n           ^\n" in result.err
+
+
+def test_rows_that_are_too_large_are_told_apart_from_too_many(typed, stored) -> None:
+    large = "SELECT hex(zeroblob(900000)) FROM json_each('[1,2,3,4,5,6,7,8,9,10,11,12]')"
+    result = typed("sql", "Counter", "home", large, "--csv")
+    assert "… there is more than these 9 rows: one look returns at most 16 MiB; select fewer columns" in result.err
+    assert result.code == 0
+    two = typed("sql", "Counter", "home", f"SELECT 1; {large}", "--json")
+    assert two.err.startswith("result 2: … there is more than these 9 rows")
+
+
+def test_a_query_that_takes_too_long_says_so(typed, stored, monkeypatch) -> None:
+    monkeypatch.setattr("durable_cli.objects.INSPECT_SECONDS_MAX", 0.0)
+    result = typed("sql", "Counter", "home", "SELECT n FROM hits")
+    assert result.code == 2
+    assert result.err.startswith("error: the query took longer than 0 seconds and was stopped\n  fix: narrow it")
+
+
+def test_keys_are_shown_decoded(typed, stored, project: Path) -> None:
+    path = next(path for path in files_of(project) if path.name.startswith(stored["home"]))
+    store = ActorStore(path, clock=ManualClock(), on_first_write=lambda: None)
+    store.kv.put("cart", {"apples": 3, "evil": "\x1b[2J"})
+    store.commit()
+    store.close()
+    result = typed("sql", "Counter", "home", "SELECT key, type, value FROM kv", "--line")
+    assert result.out == '  key = cart\n type = dict\nvalue = {"apples": 3, "evil": "\\u001b[2J"}\n'
+    assert typed("sql", "Counter", "about", "SELECT * FROM kv", "--json").out == "[]\n"
+
+
+def test_keys_are_not_written_through_what_shows_them(typed, stored) -> None:
+    result = typed("sql", "Counter", "home", "DELETE FROM kv", "--write")
+    assert result.code == 2
+    assert result.err.endswith("  fix: kv only shows what is stored; keys are written by the object's own code\n")
+
+
+EVIL = "\x1b]0;evil\x07\x1b[2J\x9b31m\u202e"
+
+
+@pytest.mark.parametrize("form", ["--table", "--line", "--json", "--csv"])
+def test_what_would_drive_the_terminal_never_reaches_it(typed, stored, monkeypatch, form: str) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("NO_COLOR", "1")
+    for words in (("SELECT ? AS v", "-p", EVIL), (f'SELECT 1 AS "{EVIL}"',), (f'SELECT "{EVIL}" FROM nowhere',)):
+        result = typed("sql", "Counter", "home", *words, form)
+        for character in EVIL:
+            assert character.isprintable() or character not in result.out + result.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--all",), "with --all SQL has to be given"),
+        (("home", "SELECT 1", "--all"), "--all means every object: there is no NAME and no --id"),
+        (("SELECT 1", "--all", "--id", "0"), "--all means every object"),
+        (("SELECT 1", "--all", "--write"), "--all only reads"),
+        (("home", "SELECT 1", "--where-name", "a*"), "--where-name and --reduce are for many objects"),
+        (("home", "SELECT 1", "--reduce", "SELECT 1"), "--where-name and --reduce are for many objects"),
+        (("home", "SELECT 1", "--line", "--table", "--csv"), "--csv and --table and --line exclude each other"),
+    ],
+)
+def test_options_that_exclude_each_other_exit_with_2(typed, stored, words: tuple[str, ...], message: str) -> None:
+    result = typed("sql", "Counter", *words)
+    assert result.code == 2
+    assert f"error: {message}" in result.err
+
+
+def test_the_example_of_the_help_does_what_it_says(typed, stored) -> None:
+    [example] = [line for line in typed("sql", "--help").out.splitlines() if "Example: durable " in line]
+    result = typed(*shlex.split(example.partition("durable ")[2]), "--json")
+    assert json.loads(result.out) == [{"page": "home", "n": 3, "raw": {"$bytes": "AP8="}}]
 
 
 def test_the_first_word_is_the_name_unless_an_id_is_given() -> None:

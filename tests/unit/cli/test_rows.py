@@ -6,7 +6,16 @@ import json
 
 import pytest
 
-from durable_cli.rows import Rows, as_csv, as_json, as_table, rows_from_answer
+from durable_cli.rows import (
+    Rows,
+    as_csv,
+    as_json,
+    as_lines,
+    as_table,
+    json_text,
+    results_from_answer,
+    rows_from_answer,
+)
 
 MIXED = Rows(("page", "n", "raw"), (("home", 3, b"\x00\xff"), ("a,b\n", None, None)))
 
@@ -19,6 +28,17 @@ def test_rows_from_the_emulator_carry_bytes() -> None:
         "rows_written": 2,
     }
     assert rows_from_answer(answer) == Rows(("n", "raw", "f"), ((1, b"\x00\xff", float("-inf")),), True, 2)
+
+
+def test_results_are_rows_of_every_statement() -> None:
+    one = {"columns": ["n"], "rows": [[1]], "truncated": True, "rows_written": 0, "oversized": True}
+    none = {"columns": [], "rows": [], "truncated": False, "rows_written": 3, "oversized": False}
+    assert results_from_answer({"results": [one, none]}) == [
+        Rows(("n",), ((1,),), True, 0, True),
+        Rows((), (), False, 3, False),
+    ]
+    with pytest.raises(ValueError, match="not results: columns"):
+        results_from_answer({"columns": []})
 
 
 @pytest.mark.parametrize(
@@ -90,3 +110,29 @@ def test_a_table_fits_into_the_terminal() -> None:
 def test_colour_only_when_wanted() -> None:
     assert "\x1b[" in as_table(MIXED, colour=True, width=80)
     assert "\x1b[" not in as_table(MIXED, colour=False, width=80)
+
+
+def test_lines_show_a_value_each_and_all_of_it() -> None:
+    rows = Rows(("n", "text\x1b"), ((1, "x" * 600), (None, "\x1b]0;evil\x07\nmore")))
+    assert as_lines(rows) == (
+        f"       n = 1\ntext\\x1b = {'x' * 600}\n\n       n = NULL\ntext\\x1b = \\x1b]0;evil\\x07\\nmore"
+    )
+    assert as_lines(Rows(("n",), ())) == ""
+
+
+DRIVING = "\x1b[2J\x07\x7f\x85\x9b31m\u202e\u2028\u2066é\U0001f600"
+
+
+def test_json_drives_no_terminal_and_says_the_same() -> None:
+    text = as_json(Rows((DRIVING,), ((DRIVING,),)))
+    assert json.loads(text) == [{DRIVING: DRIVING}]
+    assert all(character == "\n" or character.isprintable() for character in text)
+    assert "é\U0001f600" in text
+    assert json.loads(json_text({"a": DRIVING})) == {"a": DRIVING}
+
+
+def test_csv_for_a_terminal_is_escaped_and_for_a_program_is_not() -> None:
+    rows = Rows((DRIVING,), ((DRIVING,), ("a,b",)))
+    harmless = as_csv(rows, harmless=True)
+    assert all(character == "\n" or character.isprintable() for character in harmless)
+    assert list(csv.reader(io.StringIO(as_csv(rows), newline=""))) == [[DRIVING], [DRIVING], ["a,b"]]

@@ -6,7 +6,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from durable.config.document import Malformed
@@ -19,6 +19,7 @@ JSON_VALUES = st.recursive(
 )
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.dictionaries(st.text(), JSON_VALUES), st.booleans(), st.sampled_from([None, 2]))
 def test_whatever_json_writes_is_read_back(value: dict[str, object], ascii_only: bool, indent: int | None) -> None:
     assert parse_jsonc(json.dumps(value, ensure_ascii=ascii_only, indent=indent))[0] == value

@@ -27,6 +27,7 @@ from durable.wire.messages import (
     EvictAll,
     Failed,
     Inspect,
+    InspectedRows,
     InspectReply,
     Look,
     NamespaceInfo,
@@ -59,7 +60,7 @@ class ScriptedHost:
     def __init__(self) -> None:
         self.asked: list[Any] = []
         self.links: list[Any] = []
-        self.reply: Any = InspectReply(1, 0, ["n"], [])
+        self.reply: Any = InspectReply(1, 0, [InspectedRows(["n"], [])])
 
     async def link_for(self, actor: ActorKey | None) -> Any:
         return self
@@ -415,15 +416,51 @@ async def test_what_is_to_be_evicted_has_to_be_said(bench: Bench, body: dict[str
 
 @pytest.mark.parametrize("class_name", ["Room", "ROOMS"])
 async def test_sql_reaches_the_object_by_class_or_binding_and_name(bench: Bench, class_name: str):
-    bench.host.reply = InspectReply(1, 0, ["n", "t"], [values.encode([1, "a"]), values.encode([2, None])], True, 7)
+    found = InspectedRows(["n", "t"], [values.encode([1, "a"]), values.encode([2, None])], True, 7, True)
+    bench.host.reply = InspectReply(1, 0, [found, InspectedRows([], [])])
 
     status, answer = await bench.sql(**{"class": class_name, "write": True, "rows_max": 2})
 
     assert bench.host.asked == [Inspect(1, ActorKey(KEY, GENERAL, "general"), "SELECT n", True, 2, 10.0)]
     assert (status, answer) == (
         200,
-        {"columns": ["n", "t"], "rows": [[1, "a"], [2, None]], "truncated": True, "rows_written": 7},
+        {
+            "results": [
+                {
+                    "columns": ["n", "t"],
+                    "rows": [[1, "a"], [2, None]],
+                    "truncated": True,
+                    "rows_written": 7,
+                    "oversized": True,
+                },
+                {"columns": [], "rows": [], "truncated": False, "rows_written": 0, "oversized": False},
+            ]
+        },
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ([1, "a", None, 1.5, True], [1, "a", None, 1.5, True]),
+        ([{"$bytes": "AP8="}, {"$float": "-inf"}], [b"\x00\xff", float("-inf")]),
+        ({"n": 1}, {"n": 1}),
+    ],
+)
+async def test_parameters_reach_the_object(bench: Bench, given: Any, sent: Any):
+    status, _ = await bench.sql(parameters=given)
+
+    assert status == 200
+    assert values.decode(bench.host.asked[0].parameters) == sent
+
+
+@pytest.mark.parametrize("given", [[[1]], [{"a": 1}], [{"$set": []}], {"n": {"$float": "1"}}, [{"$bytes": "?"}]])
+async def test_parameters_that_sqlite_has_no_type_for_are_refused(bench: Bench, given: Any):
+    status, answer = await bench.sql(parameters=given)
+
+    assert (status, answer["error"]["code"]) == (400, "bad_request")
+    assert answer["error"]["message"].startswith("a parameter ")
+    assert bench.host.asked == []
 
 
 async def test_an_object_is_found_by_its_id_in_any_case_and_keeps_its_name(bench: Bench):
@@ -435,19 +472,21 @@ async def test_an_object_is_found_by_its_id_in_any_case_and_keeps_its_name(bench
 
 async def test_bytes_and_infinities_have_a_form_in_json(bench: Bench):
     cells = [b"\x00\xff", float("inf"), float("-inf"), 2**60, 1.5, "é"]
-    bench.host.reply = InspectReply(1, 0, list("abcdef"), [values.encode(cells)])
+    bench.host.reply = InspectReply(1, 0, [InspectedRows(list("abcdef"), [values.encode(cells)])])
 
     _, answer = await bench.sql()
 
-    assert answer["rows"] == [[{"$bytes": "AP8="}, {"$float": "inf"}, {"$float": "-inf"}, 2**60, 1.5, "é"]]
+    assert answer["results"][0]["rows"] == [
+        [{"$bytes": "AP8="}, {"$float": "inf"}, {"$float": "-inf"}, 2**60, 1.5, "é"]
+    ]
 
 
 async def test_a_row_may_come_as_a_tuple(bench: Bench):
-    bench.host.reply = InspectReply(1, 0, ["n"], [values.encode((1,))])
+    bench.host.reply = InspectReply(1, 0, [InspectedRows(["n"], [values.encode((1,))])])
 
     _, answer = await bench.sql()
 
-    assert answer["rows"] == [[1]]
+    assert answer["results"][0]["rows"] == [[1]]
 
 
 async def test_an_unknown_class_names_the_nearest(bench: Bench):
@@ -501,7 +540,7 @@ async def test_what_cannot_be_meant_is_refused(bench: Bench, fields: dict[str, A
 
 
 async def test_what_sqlite_says_is_passed_on(bench: Bench):
-    bench.host.reply = InspectReply(1, 0, [], [], error='near "SELEC": syntax error')
+    bench.host.reply = InspectReply(1, 0, [], error='near "SELEC": syntax error')
 
     status, answer = await bench.sql()
 

@@ -169,7 +169,7 @@ def test_foreign_keys_that_the_user_switched_off_stay_off(crowded: ActorStore) -
 
 # --- tools ----------------------------------------------------------------------------------------------------------
 def look(store: ActorStore, sql: str, **options: Any) -> Inspection:
-    return store.inspect(sql, **{"write": False, "rows_max": 100, "seconds_max": 5.0, **options})
+    return store.inspect(sql, **{"write": False, "rows_max": 100, "seconds_max": 5.0, **options})[-1]
 
 
 def test_a_tool_reads_rows_up_to_its_cap(crowded: ActorStore) -> None:

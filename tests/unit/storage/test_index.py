@@ -176,3 +176,20 @@ def test_a_symbolic_link_is_not_followed(path: Path, tmp_path: Path):
         NamespaceIndex(path)
 
     assert target.stat().st_size == 0
+
+
+def test_a_missing_index_that_is_not_to_be_made_is_empty_and_stays_missing(path: Path):
+    index = NamespaceIndex(path, create=False)
+
+    assert (index.count(), index.list(), index.get("a" * 64)) == (0, (), None)
+    index.close()
+    assert not path.parent.exists()
+
+
+def test_a_link_to_nothing_is_no_missing_index(path: Path, tmp_path: Path):
+    path.parent.mkdir(parents=True)
+    os.symlink(tmp_path / "nowhere", path)
+
+    with pytest.raises(StorageError, match=r"index\.sqlite"):
+        NamespaceIndex(path, create=False)
+    assert not (tmp_path / "nowhere").exists()

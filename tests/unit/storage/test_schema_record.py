@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import apsw
 import pytest
 
 from durable.clock import SystemClock
 from durable.storage.actor_store import ActorStore
+from durable.storage.schema_record import quick_checksums
 
 
 @pytest.fixture
@@ -50,3 +52,55 @@ def test_no_sql_of_the_users_reaches_them(store: ActorStore) -> None:
     store.sql.exec("CREATE TABLE m(id)")
     store.sql.exec("ALTER TABLE m RENAME TO n")
     store.end()
+
+
+# --- a quick look ----------------------------------------------------------------------------------------------------
+@pytest.fixture
+def noted(store: ActorStore) -> Path:
+    """An object with two migrations, most of it in its log."""
+    for version, checksum in enumerate(("aa", "bb"), 1):
+        store.schema.add(version, f"000{version}_a.sql", checksum, 1)
+    store.commit()
+    store.end()
+    return store.path
+
+
+def files(folder: Path) -> dict[str, tuple[int, int]]:
+    return {each.name: (each.stat().st_size, each.stat().st_mtime_ns) for each in folder.iterdir()}
+
+
+def test_a_quick_look_reads_the_log_and_changes_no_file(noted: Path) -> None:
+    before = files(noted.parent)
+
+    assert before[f"{noted.name}-wal"][0] > 0
+    assert quick_checksums(noted) == ("aa", "bb")
+    assert files(noted.parent) == before
+
+
+def test_a_quick_look_at_a_file_without_a_log_makes_none(noted: Path) -> None:
+    connection = apsw.Connection(str(noted))
+    connection.pragma("wal_checkpoint")
+    connection.close()
+    before = files(noted.parent)
+
+    assert f"{noted.name}-wal" not in before
+    assert quick_checksums(noted) == ("aa", "bb")
+    assert files(noted.parent) == before
+
+
+def test_a_quick_look_at_what_is_unusual_says_nothing_and_makes_nothing(noted: Path, tmp_path: Path) -> None:
+    assert quick_checksums(tmp_path / "missing.sqlite") is None
+    assert not (tmp_path / "missing.sqlite").exists()
+    damaged = tmp_path / "damaged.sqlite"
+    damaged.write_bytes(b"nothing that SQLite knows" * 1000)
+    assert quick_checksums(damaged) is None
+    Path(f"{noted}-restoring").touch()
+    assert quick_checksums(noted) is None
+
+
+def test_a_quick_look_at_an_object_without_migrations_finds_none(store: ActorStore) -> None:
+    store.sql.exec("CREATE TABLE m(id)")
+    store.commit()
+    store.end()
+
+    assert quick_checksums(store.path) == ()

@@ -14,7 +14,7 @@ from durable.clock import Clock
 from durable.errors import StorageError
 from durable.storage.database import Database
 from durable.storage.history.archive import History
-from durable.storage.history.bookmark import Position, bookmark_at, undo_bookmark
+from durable.storage.history.bookmark import Bookmark, Position, bookmark_at, undo_bookmark
 from durable.storage.history.resolution import Reach, Resolution
 from durable.storage.history.restore import Restore
 from durable.storage.schema import CREATE_METADATA, METADATA_TABLE, RESTORE_KEY, TABLE_EXISTS
@@ -158,6 +158,11 @@ class Recovery:
         if nonce:
             undo = undo._replace(nonce=nonce)
         return Restore(self._history, resolution.now.frame, target, undo)
+
+    def end_of(self, why: str) -> tuple[Position, Bookmark]:
+        """The state that ends when another is put in its place, and the bookmark that will bring it back."""
+        now = self._resolution.now
+        return now, undo_bookmark(now, why, self._clock.wall_ms(), self.object_id)
 
     def moment_of(self, target: Position) -> int | None:
         """When a state came about, in wall milliseconds; None when that is not known."""

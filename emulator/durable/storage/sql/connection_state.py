@@ -28,10 +28,10 @@ class ConnectionState:
     switches: dict[str, int] | None
 
     @classmethod
-    def of(cls, database: Database) -> ConnectionState:
-        """Read it off an open file that no transaction is open on."""
+    def of(cls, database: Database, *, always: bool = False) -> ConnectionState:
+        """Read it off an open file that no transaction is open on; `always` the switches, too, if never set."""
         switches: dict[str, int] | None = None
-        if database.authorizer.switched:
+        if always or database.authorizer.switched:
             switches = {name: int(database.run(f"PRAGMA {name}").get) for name in _READABLE}
             # This one cannot be asked for; what it does can be seen.
             switches["case_sensitive_like"] = int(not database.run("SELECT 'a' LIKE 'A'").get)

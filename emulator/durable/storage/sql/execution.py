@@ -17,11 +17,11 @@ import apsw
 
 from durable.clock import Clock
 from durable.errors import SqlError, StorageError
-from durable.limits import SQL_PROGRAM_STEPS_MAX, SQL_STATEMENTS_CACHED_MAX, SQL_TEXT_BYTES_MAX
+from durable.limits import SQL_PROGRAM_STEPS_MAX, SQL_STATEMENTS_CACHED_MAX
 from durable.storage.sql.authorizer import TRANSACTION_REASON, Trust
 from durable.storage.sql.binding import BINDABLE, bindable, explain_binding
 from durable.storage.sql.cursor import Cursor
-from durable.storage.sql.statement import EMPTY, NO_STATEMENT, Plan, Statement
+from durable.storage.sql.statement import EMPTY, NO_STATEMENT, Plan, Statement, check_length
 from durable.storage.sql.turn_watch import REASON, TurnWatch
 from durable.storage.transaction import Transaction
 
@@ -131,7 +131,7 @@ class Sql:
     def _exec_unknown(self, query: str, bindings: tuple[Any, ...]) -> Cursor:
         if not isinstance(query, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"exec() takes an SQL string first, got {type(query).__name__}")
-        statement, rows = self.run_script(query, bindable(bindings), Trust.USER)
+        statement, rows = self._run_script(query, bindable(bindings))
         if len(statement.text) == len(query) and not statement.changed_schema:
             if len(self._plans) >= SQL_STATEMENTS_CACHED_MAX:
                 del self._plans[next(iter(self._plans))]
@@ -140,27 +140,26 @@ class Sql:
             return self._buffered(rows, statement.plan.columns, statement.written)
         return self._reading(rows, statement.plan.columns)
 
-    def run_script(
-        self, query: str, bindings: tuple[Any, ...], trust: Trust, *, quietly: bool = False
-    ) -> tuple[Statement, Any]:
+    def _run_script(self, query: str, bindings: tuple[Any, ...]) -> tuple[Statement, Any]:
         """Run all statements of `query`; returns the last, which alone takes bindings, and its rows."""
-        if len(query) * 4 > SQL_TEXT_BYTES_MAX and (size := len(query.encode(errors="replace"))) > SQL_TEXT_BYTES_MAX:
-            raise SqlError(
-                f"statement too long ({size} bytes, at most {SQL_TEXT_BYTES_MAX}): SQLITE_TOOBIG", code="SQLITE_TOOBIG"
-            )
+        check_length(query)
         rest, offset = query, 0
         while True:
             if EMPTY.fullmatch(rest):
                 raise SqlError(NO_STATEMENT)
-            statement = Statement(rest, self._transaction, self._open())
-            rows = self._run(statement, bindings, trust, quietly, offset)
+            statement = self.statement(rest)
+            rows = self._run(statement, bindings, offset)
             if rows is not None:
                 return statement, rows
             # Another follows: run this one alone, drop its rows, go on behind it.
             first, rest = rest[: statement.length], rest[statement.length :]
-            for _ in self._run(Statement(first, self._transaction, self._open()), (), trust, quietly, offset) or ():
+            for _ in self._run(self.statement(first), (), offset) or ():
                 pass
             offset += len(first.encode())
+
+    def statement(self, text: str) -> Statement:
+        """The first sight of `text`, on the open file."""
+        return Statement(text, self._transaction, self._open())
 
     def _open(self) -> Any:
         database = self._transaction.require()
@@ -170,9 +169,9 @@ class Sql:
                 self._watch.install(self._connection)
         return database
 
-    def _run(self, statement: Statement, bindings: tuple[Any, ...], trust: Trust, quietly: bool, offset: int) -> Any:
+    def _run(self, statement: Statement, bindings: tuple[Any, ...], offset: int) -> Any:
         try:
-            rows = statement.run(bindings, trust, quietly=quietly)
+            rows = statement.run(bindings, Trust.USER)
         except Exception as error:
             self._fail(bindings, error, reason=statement.reason, offset=offset)
         if statement.changed_schema:
@@ -207,8 +206,7 @@ class Sql:
     def failure(self, error: Exception, bindings: tuple[Any, ...] = (), reason: str = "", offset: int = 0) -> Exception:
         """The error to raise for anything that running a statement raised."""
         if isinstance(error, apsw.BindingsError):
-            uses = _COUNT.search(str(error))
-            return _wrong_count(int(uses.group(1)) if uses else -1, len(bindings))
+            return _wrong_count(bindings_wanted(error), len(bindings))
         if isinstance(error, apsw.Error):
             if reason == TRANSACTION_REASON:
                 return SqlError(_USE_TRANSACTION, code="SQLITE_AUTH")
@@ -230,6 +228,12 @@ def _noted(cursors: list[weakref.ref[Cursor]], cursor: Cursor) -> list[weakref.r
         cursors = [each for each in cursors if each() is not None]
     cursors.append(weakref.ref(cursor))
     return cursors
+
+
+def bindings_wanted(error: apsw.BindingsError) -> int:
+    """How many bindings the statement takes that was given another number; nothing of it has run."""
+    uses = _COUNT.search(str(error))
+    return int(uses.group(1)) if uses else -1
 
 
 def _wrong_count(expected: int, got: int) -> SqlError:

@@ -8,22 +8,33 @@ forgets when there are no rows.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple
 
 import apsw
 
 from durable.errors import SqlError
+from durable.limits import SQL_TEXT_BYTES_MAX
 from durable.storage.database import Database
 from durable.storage.schema import KV_TABLE, METADATA_TABLE, MIGRATIONS_TABLE, RESERVED_NAMES
 from durable.storage.sql.authorizer import READS_ONLY, Trust
 from durable.storage.transaction import Transaction
 
-EMPTY = re.compile(r"(?:[\s;]|--[^\n]*(?:\n|$)|/\*.*?(?:\*/|$))*", re.DOTALL)
-"""Text without a statement: blanks, semicolons and comments."""
+EMPTY = re.compile(r"(?>[\s;]|--[^\n]*(?:\n|\Z)|/\*.*?(?:\*/|\Z))*+", re.DOTALL)
+"""Text without a statement: blanks, semicolons and comments. Possessive: a comment must not grow over what follows."""
 NO_STATEMENT: Final = "SQL code did not contain a statement."
+Bindings = tuple[Any, ...] | Mapping[str, Any]
 _OURS: Final = frozenset({KV_TABLE, METADATA_TABLE, MIGRATIONS_TABLE})
 _RENAME_SAVEPOINT: Final = "_cf_rename"
+
+
+def check_length(text: str) -> None:
+    """Raises SqlError for what is too long to be one statement."""
+    if len(text) * 4 > SQL_TEXT_BYTES_MAX and (size := len(text.encode(errors="replace"))) > SQL_TEXT_BYTES_MAX:
+        raise SqlError(
+            f"statement too long ({size} bytes, at most {SQL_TEXT_BYTES_MAX}): SQLITE_TOOBIG", code="SQLITE_TOOBIG"
+        )
 
 
 class Plan(NamedTuple):
@@ -56,10 +67,18 @@ class Statement:
         """What the authorizer objected to; empty when SQLite's own message says it."""
         return self._database.authorizer.reason
 
-    def run(self, bindings: tuple[Any, ...], trust: Trust, *, quietly: bool = False) -> Any:
+    def run(
+        self,
+        bindings: Bindings,
+        trust: Trust,
+        *,
+        quietly: bool = False,
+        collect: Callable[[Iterable[Any]], list[Any]] = list,
+    ) -> Any:
         """Run the statement if nothing follows it, and return its rows: a list when it wrote, a cursor when it reads.
 
-        None when another statement follows; nothing has run then. Raises what apsw raises. `quietly` as in `begin`.
+        None when another statement follows; nothing has run then. Raises what apsw raises. `quietly` as in `begin`;
+        `collect` makes the list, and has to take every row.
         """
         database = self._database
         database.authorizer.forget()
@@ -71,7 +90,7 @@ class Statement:
             cursor.execute(self.text, bindings or None, can_cache=False)
             if not self.plan.writes:
                 return cursor
-            rows = cursor.fetchall()
+            rows = collect(cursor)
             if self._renaming:
                 self._check_names()
         except apsw.ExecTraceAbort:

@@ -8,6 +8,7 @@ lets nothing of it out before `EpochDurable(epoch)` has come. Epoch 0 reveals no
 from __future__ import annotations
 
 from durable.wire.messages.alarms import AlarmDue, AlarmGiveUp, AlarmReply, RunScheduled
+from durable.wire.messages.data import CopyObject, DeleteObject, ReplaceObject
 from durable.wire.messages.life import (
     Attach,
     AutoResponseState,
@@ -36,14 +37,17 @@ from durable.wire.messages.looking import (
     Evict,
     EvictAll,
     Inspect,
+    InspectedRows,
     InspectReply,
     Look,
+    LookMany,
     MigrateObject,
     Recall,
     Restore,
     TimelineLeft,
 )
 from durable.wire.messages.message import WORKER, ActorKey, Headers, Message
+from durable.wire.messages.querying import InspectMany
 from durable.wire.messages.report import ErrorReport, FailedSql, Frame, RelatedError
 from durable.wire.messages.requests import (
     BodyChunk,
@@ -97,9 +101,11 @@ __all__ = [
     "Cancel",
     "ClockSet",
     "Closed",
+    "CopyObject",
     "DebuggerEntered",
     "DebuggerLeft",
     "DebuggerListening",
+    "DeleteObject",
     "Done",
     "Drain",
     "EpochDurable",
@@ -122,12 +128,15 @@ __all__ = [
     "IndexPut",
     "IndexRemove",
     "Inspect",
+    "InspectMany",
     "InspectReply",
+    "InspectedRows",
     "Left",
     "Load",
     "LoadFailed",
     "Log",
     "Look",
+    "LookMany",
     "LoopBlocked",
     "Message",
     "MigrateObject",
@@ -138,6 +147,7 @@ __all__ = [
     "Ready",
     "Recall",
     "RelatedError",
+    "ReplaceObject",
     "Restore",
     "RunScheduled",
     "SetAutoResponse",
@@ -159,7 +169,8 @@ FromGateway = (
     | HttpRequest | HttpReply | Call | CallReply | Failed | Cancel | BodyChunk | BodyEnd | BodyCredit
     | SocketMessage | SocketClosed | SocketFailed | AutoResponded
     | IndexDurable | IndexFound | AlarmDue | AlarmGiveUp | RunScheduled | Inspect | Evict
-    | EvictAll | Look | Recall | Restore | MigrateObject
+    | EvictAll | Look | LookMany | Recall | Restore | MigrateObject
+    | InspectMany | CopyObject | ReplaceObject | DeleteObject
 )  # fmt: skip
 FromHost = (
     Hello | Ready | LoadFailed | Closed | Log | Woke | Left | Pong | LoopBlocked

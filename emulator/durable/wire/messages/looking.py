@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from durable.wire.messages.message import ActorKey, Message
 
 
 class Inspect(Message, frozen=True, tag=80):
-    """Gateway → host: run SQL on one object's file between its turns, without waking it."""
+    """Gateway → host: run SQL on one object's file between its turns, without waking it.
+
+    `parameters` is a list or a dict of the value codec; empty: none.
+    """
 
     id: int
     actor: ActorKey
@@ -14,17 +19,25 @@ class Inspect(Message, frozen=True, tag=80):
     write: bool
     rows_max: int
     seconds_max: float
+    parameters: bytes = b""
 
 
-class InspectReply(Message, frozen=True, tag=81):
-    """Columns and encoded rows (each a value-codec list); `error` is SQLite's message, empty when all went well."""
+class InspectedRows(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What one statement returned, as `durable.storage.sql.inspection.Inspection`; each row is a value-codec list."""
 
-    id: int
-    epoch: int
     columns: list[str]
     rows: list[bytes]
     truncated: bool = False
     rows_written: int = 0
+    oversized: bool = False
+
+
+class InspectReply(Message, frozen=True, tag=81):
+    """What the statements returned; `error` is SQLite's message, empty when all went well."""
+
+    id: int
+    epoch: int
+    results: list[InspectedRows]
     error: str = ""
 
 
@@ -56,6 +69,21 @@ class Look(Message, frozen=True, tag=84):
 
     id: int
     actor: ActorKey
+
+
+class LookMany(Message, frozen=True, tag=104):
+    """Gateway → host: of these objects of a namespace, which are in memory or have sockets? Wakes nobody.
+
+    Without `ids`: all that are in memory, of this namespace. With `versions`, how many migrations each has, too.
+    Answered with `CallReply`: `{"objects": [{"id": …, "name": …, "state": "idle", "sockets": 2, "idle_seconds": 3.2,
+    "version": 4}, …]}`; an object that is not named there is not in memory, and nothing more is known of it.
+    """
+
+    id: int
+    actor: ActorKey | None
+    namespace: str
+    ids: list[str] | None = None
+    versions: bool = False
 
 
 class Recall(Message, frozen=True, tag=85):

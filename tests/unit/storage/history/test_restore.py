@@ -15,7 +15,7 @@ from durable.errors import StorageCorruptError, StorageError
 from durable.storage.actor_store import ActorStore
 from durable.storage.history import archive as archive_module
 from durable.storage.history.bookmark import undo_bookmark
-from durable.storage.history.restore import decision_of, draft_of
+from durable.storage.history.decision import decision_of, draft_of
 from tests.unit.storage.history.kit import ID, Object, contents, images_at
 
 STEPS = (

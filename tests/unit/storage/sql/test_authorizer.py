@@ -79,6 +79,15 @@ REFUSED: list[tuple[str, str]] = [
     ("SELECT sqlite_source_id()", "not authorized to use function: sqlite_source_id at offset 7: SQLITE_ERROR"),
     ("SELECT fts3_tokenizer('x')", "not authorized to use function: fts3_tokenizer"),
     ("SELECT geopoly_area(1)", "not authorized to use function: geopoly_area"),
+    # what the sqlite3 shell brings along
+    ("SELECT writefile('{tmp}/copy', 'x')", "no such function: writefile"),
+    ("SELECT readfile('/etc/hostname')", "no such function: readfile"),
+    ("SELECT edit('x')", "no such function: edit"),
+    ("SELECT * FROM fsdir('/')", "no such table: fsdir"),
+    ("CREATE VIRTUAL TABLE x USING csv(filename='/etc/hostname')", "not with csv): SQLITE_AUTH"),
+    ("PRAGMA temp_store_directory = '{tmp}'", "not authorized"),
+    ("PRAGMA trusted_schema = on", "not authorized"),
+    ("PRAGMA hard_heap_limit = 1", "not authorized"),
 ]
 
 

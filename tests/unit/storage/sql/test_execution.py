@@ -396,3 +396,16 @@ def test_database_size_follows_what_is_stored(store: ActorStore) -> None:
 
     assert full > 100_000
     assert store.sql.database_size == 4096
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "/* c */ SELECT 1 AS n",
+        "/* a */ /* b */ SELECT 1 AS n",
+        "-- c\nSELECT 1 AS n",
+        "; /* ' */ SELECT 1 AS n /* d */",
+    ],
+)
+def test_a_comment_ends_where_it_ends(store: ActorStore, query: str) -> None:
+    assert store.sql.exec(query).one() == {"n": 1}

@@ -100,7 +100,7 @@ def test_a_tool_in_another_thread_has_a_limit_of_its_own(store: ActorStore, loop
     store.commit()
     found: list[Inspection] = []
     thread = threading.Thread(
-        target=lambda: found.append(store.inspect(LONG, write=False, rows_max=1, seconds_max=60.0))
+        target=lambda: found.extend(store.inspect(LONG, write=False, rows_max=1, seconds_max=60.0))
     )
     thread.start()
     thread.join()

@@ -1,6 +1,6 @@
 """Everything at once, from one seed: the process never ends, every request is answered, nothing acknowledged is lost.
 
-pytest tests/faults/test_chaos.py                                        half a minute
+pytest tests/faults/test_chaos.py                                        a minute
 pytest tests/faults/test_chaos.py -m slow                                ten minutes
 DURABLE_TEST_SECONDS=1800 pytest tests/faults/test_chaos.py              as long as you say
 DURABLE_TEST_SEED=7 pytest tests/faults/test_chaos.py                    the same script again
@@ -19,7 +19,7 @@ import pytest
 from tests.faults.chaos_campaign import Campaign
 from tests.faults.chaos_project import SWALLOWING
 
-SECONDS = float(os.environ.get("DURABLE_TEST_SECONDS", "30"))
+SECONDS = float(os.environ.get("DURABLE_TEST_SECONDS", "60"))
 SLOW_SECONDS = float(os.environ.get("DURABLE_TEST_SECONDS", "600"))
 PATIENCE_SECONDS = 240
 """For everything around the script, on a busy machine."""

@@ -52,6 +52,7 @@ from durable.wire.redaction import Redaction
 
 if TYPE_CHECKING:
     from durable.gateway.accepted_sockets import OnReload
+    from durable.gateway.admin import Route
     from durable.gateway.admin_presence import PresenceTools
     from durable.gateway.server import GatewayServer
     from durable.gateway.tail import Tails
@@ -335,16 +336,7 @@ class Emulator:
         # Loaded here because aiohttp takes longer than all the rest, and hosts can be at work meanwhile.
         from durable.gateway.access import Access
         from durable.gateway.admin import Admin
-        from durable.gateway.admin_alarms import AlarmTools
-        from durable.gateway.admin_call import CallTools
-        from durable.gateway.admin_checkup import CheckupTools
-        from durable.gateway.admin_classes import class_routes
-        from durable.gateway.admin_data import DataTools
-        from durable.gateway.admin_listing import ListingTools
         from durable.gateway.admin_presence import PresenceTools
-        from durable.gateway.admin_query import QueryTools
-        from durable.gateway.admin_schema import SchemaTools
-        from durable.gateway.admin_timeline import TimelineTools
         from durable.gateway.http import HttpFront
         from durable.gateway.object_finder import ObjectFinder
         from durable.gateway.server import GatewayServer
@@ -379,38 +371,7 @@ class Emulator:
             status=self.status,
             migrate=self.migrate,
             reload=self._reload_or_raise,
-            more={
-                **AlarmTools(self._alarms, self.time, self._clock, self._index, self._namespaces).routes(),
-                **CallTools(
-                    self.router,
-                    self._index,
-                    self._namespaces,
-                    redact=self._redaction.report,
-                    on_event=self._on_event,
-                ).routes(),
-                **CheckupTools(self.router, self._index, self._namespaces).routes(),
-                **class_routes(self.classes),
-                **self.presence.routes(),
-                **DataTools(self.router, self._index, self._namespaces).routes(),
-                **ListingTools(
-                    self.router,
-                    self._index,
-                    self._namespaces,
-                    layout=self._layout,
-                    clock=self._clock,
-                    root=lambda: self.config.root,
-                ).routes(),
-                **TimelineTools(self._timeline, self.router, self._clock, self._index, self._namespaces).routes(),
-                **self._tails.routes(),
-                **QueryTools(self.router, self._index, self._namespaces).routes(),
-                **SchemaTools(
-                    self.router,
-                    self._index,
-                    self._namespaces,
-                    root=lambda: self.config.root,
-                    reload=self._reload_or_raise,
-                ).routes(),
-            },
+            more=self._tool_routes,
         )
         front = HttpFront(
             self.router,
@@ -426,6 +387,52 @@ class Emulator:
         self._server = GatewayServer(
             front, dev.ip, dev.port, on_event=self._on_event, clock=self._clock, shutdown_seconds=_SHUTDOWN_SECONDS
         )
+
+    def _tool_routes(self) -> dict[str, Route]:
+        """What tools may ask for besides what `Admin` answers itself."""
+        # Loaded at the first question: whoever starts waits for nothing that only tools need.
+        from durable.gateway.admin_alarms import AlarmTools
+        from durable.gateway.admin_call import CallTools
+        from durable.gateway.admin_checkup import CheckupTools
+        from durable.gateway.admin_classes import class_routes
+        from durable.gateway.admin_data import DataTools
+        from durable.gateway.admin_listing import ListingTools
+        from durable.gateway.admin_query import QueryTools
+        from durable.gateway.admin_schema import SchemaTools
+        from durable.gateway.admin_timeline import TimelineTools
+
+        return {
+            **AlarmTools(self._alarms, self.time, self._clock, self._index, self._namespaces).routes(),
+            **CallTools(
+                self.router,
+                self._index,
+                self._namespaces,
+                redact=self._redaction.report,
+                on_event=self._on_event,
+            ).routes(),
+            **CheckupTools(self.router, self._index, self._namespaces).routes(),
+            **class_routes(self.classes),
+            **self.presence.routes(),
+            **DataTools(self.router, self._index, self._namespaces).routes(),
+            **ListingTools(
+                self.router,
+                self._index,
+                self._namespaces,
+                layout=self._layout,
+                clock=self._clock,
+                root=lambda: self.config.root,
+            ).routes(),
+            **TimelineTools(self._timeline, self.router, self._clock, self._index, self._namespaces).routes(),
+            **self._tails.routes(),
+            **QueryTools(self.router, self._index, self._namespaces).routes(),
+            **SchemaTools(
+                self.router,
+                self._index,
+                self._namespaces,
+                root=lambda: self.config.root,
+                reload=self._reload_or_raise,
+            ).routes(),
+        }
 
     async def _close(self) -> None:
         """End what faces clients: no new connections, then the hosts, then who is still connected."""

@@ -109,9 +109,12 @@ class Admin:
         status: StatusReport,
         migrate: Migrate,
         reload: Reload,
-        more: Mapping[str, Route] | None = None,
+        more: Callable[[], Mapping[str, Route]],
     ) -> None:
-        """`namespaces` maps the names of classes and of bindings; `migrate` takes `dry_run` and `folder`."""
+        """`namespaces` maps the names of classes and of bindings; `migrate` takes `dry_run` and `folder`.
+
+        `more` makes the routes of others, at the first question that may be asked.
+        """
         self._token = token.encode()
         self._router = router
         self._objects = ObjectFinder(index, namespaces)
@@ -125,8 +128,8 @@ class Admin:
             "/__durable/restore": Route("POST", RestoreRequest, self._answer_restore),
             "/__durable/migrate": Route("POST", MigrateRequest, self._answer_migrate),
             "/__durable/reload": Route("POST", ReloadRequest, self._answer_reload),
-            **(more or {}),
         }
+        self._more: Callable[[], Mapping[str, Route]] | None = more
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
@@ -138,6 +141,9 @@ class Admin:
 
     async def _answer(self, request: web.BaseRequest) -> Json | web.StreamResponse:
         self._authorize(request)
+        if self._more is not None:
+            self._routes |= self._more()
+            self._more = None
         path = split_target(request.raw_path)[1].partition("?")[0]
         route = self._routes.get(path)
         if route is None:

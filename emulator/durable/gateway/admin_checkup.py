@@ -13,15 +13,15 @@ import msgspec
 
 from durable.errors import ActorError
 from durable.gateway.admin import Route
+from durable.gateway.admin_query import ask_many
 from durable.gateway.link import HostLink
 from durable.gateway.object_finder import Json, Namespaces, ObjectFinder, ObjectIndex
-from durable.limits import FLEET_PAGE_OBJECTS, INSPECT_SECONDS_MAX
+from durable.limits import FLEET_PAGE_OBJECTS
 from durable.storage.index import IndexRow
 from durable.storage.sql.answers import Answers
-from durable.wire.messages import ActorKey, CallReply, Failed, InspectMany, NamespaceInfo
+from durable.wire.messages import ActorKey, NamespaceInfo
 
 _CHECK: Final = "PRAGMA quick_check(1)"
-_ANSWER: Final = msgspec.msgpack.Decoder(tuple[int, bytes])
 
 
 class Hosts(Protocol):
@@ -103,14 +103,7 @@ class CheckupTools:
     async def _ask(self, actors: list[ActorKey]) -> tuple[int, Answers]:
         """How many of them were looked at, and their answers."""
         link = await self._hosts.link_for(actors[0])
-        reply = await link.request(lambda identity: InspectMany(identity, actors, _CHECK, 1, INSPECT_SECONDS_MAX))
-        if isinstance(reply, Failed):
-            raise ActorError(reply.error.message)
-        if not isinstance(reply, CallReply):
-            raise TypeError(f"a look at many objects was answered with {type(reply).__name__}")
-        done, content = _ANSWER.decode(reply.payload)
-        if not 0 < done <= len(actors):
-            raise ActorError(f"a process that was asked about {len(actors)} objects answered about {done}")
+        done, content = await ask_many(link, actors, _CHECK, 1)
         return done, msgspec.json.decode(content, type=Answers)
 
 

@@ -210,19 +210,24 @@ class QueryTools:
 
     async def _ask_once(self, query: _Query, actors: list[ActorKey]) -> tuple[int, bytes]:
         link = await self._hosts.link_for(actors[0])
-        reply = await link.request(
-            lambda identity: InspectMany(
-                identity, actors, query.sql, query.rows_max, INSPECT_SECONDS_MAX, query.parameters
-            )
-        )
-        if isinstance(reply, Failed):
-            raise ActorError(reply.error.message)
-        if not isinstance(reply, CallReply):
-            raise TypeError(f"a query of many objects was answered with {type(reply).__name__}")
-        done, answers = _ANSWER.decode(reply.payload)
-        if not 0 < done <= len(actors):
-            raise ActorError(f"a process that was asked about {len(actors)} objects answered about {done}")
-        return done, answers
+        return await ask_many(link, actors, query.sql, query.rows_max, query.parameters)
+
+
+async def ask_many(
+    link: HostLink, actors: list[ActorKey], sql: str, rows_max: int, parameters: bytes = b""
+) -> tuple[int, bytes]:
+    """How many of the objects were done, at least one, and `Answers` of them as JSON. Raises ActorError."""
+    reply = await link.request(
+        lambda identity: InspectMany(identity, actors, sql, rows_max, INSPECT_SECONDS_MAX, parameters)
+    )
+    if isinstance(reply, Failed):
+        raise ActorError(reply.error.message)
+    if not isinstance(reply, CallReply):
+        raise TypeError(f"a query of many objects was answered with {type(reply).__name__}")
+    done, answers = _ANSWER.decode(reply.payload)
+    if not 0 < done <= len(actors):
+        raise ActorError(f"a process that was asked about {len(actors)} objects answered about {done}")
+    return done, answers
 
 
 def _with_seen(answers: bytes, seen: int) -> bytes:

@@ -101,7 +101,7 @@ class Bench:
             status=lambda: {"version": "1", "hosts": [{"shard": 0}]},
             migrate=self.migrate,
             reload=self.reload,
-            more=PresenceTools(self.host, self.index, lambda: spaces).routes(),
+            more=PresenceTools(self.host, self.index, lambda: spaces).routes,
         )
 
     async def migrate(self, dry_run: bool, folder: str) -> dict[str, object]:

@@ -54,7 +54,7 @@ class Bench:
         tools = AlarmTools(self, self.time, self.clock, index, lambda: spaces)
         self.admin = Admin(
             "t0ken", None, index, namespaces=lambda: spaces, status=dict, migrate=None, reload=None,  # type: ignore[arg-type]
-            more=tools.routes(),
+            more=tools.routes,
         )  # fmt: skip
 
     # the alarms

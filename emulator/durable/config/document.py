@@ -6,8 +6,9 @@ Must not know TOML, JSON or what any key means. Offsets count characters of the 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
+
+from msgspec import Struct
 
 from durable.config.schema import Location
 from durable.errors import ConfigError
@@ -40,8 +41,7 @@ class Malformed(ValueError):
         self.fix = fix
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Struct, frozen=True):
     """`file` is the name to show; `data` the values; `spots` where they stood."""
 
     file: str

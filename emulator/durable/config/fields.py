@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import cast
+
+from msgspec import Struct
 
 from durable.config.document import Document, KeyPath, dotted
 from durable.config.nearest import did_you_mean
@@ -23,8 +24,7 @@ UNKNOWN_KEYS_MAX = 20
 """Warnings about unknown keys of one table: looking for the nearest key costs time, reading them all costs more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(Struct, frozen=True):
     """One table at `path` of a document; a missing one is an empty table."""
 
     document: Document

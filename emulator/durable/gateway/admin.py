@@ -10,13 +10,13 @@ import asyncio
 import hmac
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 import msgspec
 from aiohttp import web
+from msgspec import Struct
 
 from durable import values
 from durable.errors import ActorError, OverloadedError, ReloadingError, UserCodeError, UserInputError
@@ -85,8 +85,7 @@ class ReloadRequest(msgspec.Struct, forbid_unknown_fields=True):
     pass
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Struct, frozen=True):
     """One path: its method, the shape of its body (of a GET: of its query), and who answers."""
 
     method: str

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Collection
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from durable.wire.messages import ActorKey
 
 
-@dataclass(slots=True)
-class Alarm:
+class Alarm(Struct):
     """One actor's alarm. `retry_count` counts failures of user code, `host_failures` those in a row that are none."""
 
     actor: ActorKey

@@ -12,9 +12,10 @@ import contextlib
 import random
 import traceback
 from collections.abc import Awaitable, Callable, Collection, Iterable
-from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
+
+from msgspec import Struct
 
 from durable.clock import Clock
 from durable.errors import ActorError
@@ -55,8 +56,7 @@ class Links(Protocol):
     async def link_for(self, actor: ActorKey | None) -> HostLink: ...
 
 
-@dataclass(frozen=True, slots=True)
-class AlarmStatistics:
+class AlarmStatistics(Struct, frozen=True):
     """`fired` counts runs, `retried` those that were not the first, `abandoned` alarms whose retries were used up."""
 
     waiting: int

@@ -10,9 +10,10 @@ import asyncio
 import contextlib
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from durable import values
 from durable.clock import Clock
@@ -33,14 +34,12 @@ class Links(Protocol):
     async def link_for(self, actor: ActorKey | None) -> HostLink: ...
 
 
-@dataclass(slots=True)
-class _Trigger:
+class _Trigger(Struct):
     cron: Cron
     next_ms: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class CronStatistics:
+class CronStatistics(Struct, frozen=True):
     """`left_out` counts what fell due and was not run: too many ran already, or it was noticed too late."""
 
     triggers: int
@@ -50,8 +49,7 @@ class CronStatistics:
     left_out: int
 
 
-@dataclass(frozen=True, slots=True)
-class CronOutcome:
+class CronOutcome(Struct, frozen=True):
     """How a run ended; `retries` is False when the handler called `no_retry()`."""
 
     ok: bool

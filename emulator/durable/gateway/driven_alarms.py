@@ -10,9 +10,10 @@ import asyncio
 import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
+
+from msgspec import Struct
 
 from durable.clock import AlarmClock, SystemClock
 from durable.errors import ActorError
@@ -26,8 +27,7 @@ _POLL_SECONDS = 1.0
 """How often a scheduler whose clock stands still, or that is held, looks whether that is still so."""
 
 
-@dataclass(frozen=True, slots=True)
-class AlarmState:
+class AlarmState(Struct, frozen=True):
     """`state` is "waiting", "retrying" or "running"; `retry_count` counts failures of user code."""
 
     state: str

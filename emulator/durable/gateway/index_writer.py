@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
+
+from msgspec import Struct, field
 
 from durable.clock import Clock
 from durable.errors import WireError
@@ -50,8 +51,7 @@ class AlarmWatcher(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class IndexStatistics:
+class IndexStatistics(Struct, frozen=True):
     """`transactions` is how often the disk was asked; the fewer per write, the better the batching works."""
 
     writes: int
@@ -60,8 +60,7 @@ class IndexStatistics:
     failures: int
 
 
-@dataclass(slots=True)
-class _Write:
+class _Write(Struct):
     change: Change
     actor: ActorKey
     id: int = 0
@@ -69,8 +68,7 @@ class _Write:
     new_file: bool = False
 
 
-@dataclass(slots=True)
-class _Batch:
+class _Batch(Struct):
     writes: dict[str, list[_Write]] = field(default_factory=dict[str, list[_Write]])
     count: int = 0
 

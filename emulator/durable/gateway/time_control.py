@@ -10,8 +10,9 @@ import asyncio
 import contextlib
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from durable.clock import ClockSetting, SystemClock
 from durable.errors import UserInputError
@@ -51,8 +52,7 @@ class Link(Protocol):
     def send(self) -> Callable[[ClockSet], None]: ...
 
 
-@dataclass(slots=True)
-class Advance:
+class Advance(Struct):
     """One move of the clock, as far as it is. `alarms` counts what ran."""
 
     from_ms: int

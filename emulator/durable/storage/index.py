@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import apsw
+from msgspec import Struct
 
 from durable.errors import StorageCorruptError, StorageError
 from durable.storage.vfs import vfs_name
@@ -49,8 +49,7 @@ ON CONFLICT(id) DO UPDATE SET
 _SELECT = "SELECT id, name, created_ms, last_used_ms, alarm_ms, schema_version FROM objects"
 
 
-@dataclass(frozen=True, slots=True)
-class IndexRow:
+class IndexRow(Struct, frozen=True):
     """One object: `IndexRow("<64 hex>", "general", 1700000000000, 1700000000000, alarm_ms=None)`.
 
     As something to put, `schema_version` None and `name` None keep what is stored.
@@ -64,15 +63,13 @@ class IndexRow:
     schema_version: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class IndexRemoval:
+class IndexRemoval(Struct, frozen=True):
     """The object has no data left."""
 
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class AlarmCorrection:
+class AlarmCorrection(Struct, frozen=True):
     """The object's own row disagrees with the index: take `alarm_ms`, if the index still says `expected_ms`."""
 
     id: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, cast
+
+from msgspec import Struct, field
 
 from durable.config.schema import Location
 
@@ -13,8 +14,7 @@ __all__ = ["CreateClass", "DeleteClass", "MigrationPlan", "PlannedMigration", "R
 NOWHERE = Location("", 0, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class CreateClass:
+class CreateClass(Struct, frozen=True):
     """A new, empty namespace. `sqlite` tells `new_sqlite_classes` from the older `new_classes`."""
 
     class_name: str
@@ -27,8 +27,7 @@ class CreateClass:
         return {"step": "create_class", "class": self.class_name, "sqlite": self.sqlite}
 
 
-@dataclass(frozen=True, slots=True)
-class RenameClass:
+class RenameClass(Struct, frozen=True):
     """The namespace keeps its key, so its objects, ids and data come along."""
 
     source: str
@@ -41,8 +40,7 @@ class RenameClass:
         return {"step": "rename_class", "from": self.source, "to": self.target}
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteClass:
+class DeleteClass(Struct, frozen=True):
     """The namespace is forgotten and its data put aside."""
 
     class_name: str
@@ -54,8 +52,7 @@ class DeleteClass:
         return {"step": "delete_class", "class": self.class_name}
 
 
-@dataclass(frozen=True, slots=True)
-class TransferClass:
+class TransferClass(Struct, frozen=True):
     """The namespace leaves another worker's state, and its folder comes along. `sqlite` None takes either kind."""
 
     source: str
@@ -91,8 +88,7 @@ def step_from_json(step: object) -> Step:
             raise ValueError(f"not a step of a migration: {step!r}")
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedMigration:
+class PlannedMigration(Struct, frozen=True):
     """One entry of the configuration that is not applied yet; `steps` in the order in which they run.
 
     `declared` is what the entry says, for the record: `{"new_sqlite_classes": ["Room"]}`. What `exports` ask for stands
@@ -105,8 +101,7 @@ class PlannedMigration:
     declared: Mapping[str, object] | None = field(default_factory=dict[str, object])
 
 
-@dataclass(frozen=True, slots=True)
-class MigrationPlan:
+class MigrationPlan(Struct, frozen=True):
     """The entries to apply, in order, to a state where exactly the tags `applied` are recorded."""
 
     applied: tuple[str, ...]

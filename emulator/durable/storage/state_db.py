@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from durable.clock import ClockSetting
 from durable.errors import MigrationError, NotFoundError, StorageCorruptError, StorageError
@@ -42,8 +43,7 @@ _NAMESPACES = "SELECT key, class_name, sqlite, environment, created_ms FROM name
 _DELETED = "SELECT key, class_name, sqlite, environment, created_ms, deleted_ms, folder FROM deleted_namespaces"
 
 
-@dataclass(frozen=True, slots=True)
-class NamespaceRow:
+class NamespaceRow(Struct, frozen=True):
     """One class that has a place for objects; the key names its folder and never changes."""
 
     key: str
@@ -53,8 +53,7 @@ class NamespaceRow:
     created_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class AppliedMigration:
+class AppliedMigration(Struct, frozen=True):
     """`steps` is what `MigrationPlan.to_json` showed for this tag; `declared` what its entry said, `digest` of that."""
 
     tag: str
@@ -65,8 +64,7 @@ class AppliedMigration:
     digest: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class DeletedNamespace:
+class DeletedNamespace(Struct, frozen=True):
     """A namespace that is forgotten; `folder` is the name of what it left, in `deleted` beside the state."""
 
     key: str
@@ -78,8 +76,7 @@ class DeletedNamespace:
     folder: str
 
 
-@dataclass(frozen=True, slots=True)
-class UnfinishedMove:
+class UnfinishedMove(Struct, frozen=True):
     """A folder that is to be moved yet: `deleted` and `restored` name one in `deleted`, `arrived` the state it left."""
 
     number: int
@@ -88,8 +85,7 @@ class UnfinishedMove:
     place: str
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(Struct, frozen=True):
     """A namespace that a transfer brings: from another `state`, or, when that is empty, from an environment of ours."""
 
     key: str

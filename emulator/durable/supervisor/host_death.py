@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from durable.limits import MEMORY_EXIT_CODE
 from durable.supervisor.process import HostExit
@@ -22,8 +23,7 @@ _CRASHES = {
 _CLOSED = "code in it may have closed file descriptors that it did not open"
 
 
-@dataclass(frozen=True, slots=True)
-class Death:
+class Death(Struct, frozen=True):
     """What is known besides the exit status.
 
     `stopped` is why we ended it, in the same words; `unreachable`: it lived on after its end of the channel was closed.

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from durable.config import check_classes
 from durable.limits import SOURCES_KEPT_BYTES_MAX
@@ -17,8 +19,7 @@ from durable.supervisor.program import Program, config_files
 from durable.supervisor.watcher import differing
 
 
-@dataclass(frozen=True, slots=True)
-class LastGood:
+class LastGood(Struct, frozen=True):
     """A generation that was attached: its configuration, its files (path → hash), and what they held."""
 
     program: Program

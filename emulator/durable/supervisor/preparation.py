@@ -9,8 +9,10 @@ from __future__ import annotations
 import random
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+
+from msgspec import Struct
 
 from durable.clock import Clock
 from durable.config import Config
@@ -28,8 +30,7 @@ UNBORN = "000000000000"
 """Ends the keys of namespaces in a preview; nothing is ever stored under one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Preparation:
+class Preparation(Struct, frozen=True):
     """Makes programs of configurations, for one state directory whose lock is held."""
 
     layout: StateLayout

@@ -15,8 +15,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from durable.config import check_classes
 from durable.errors import UserInputError
@@ -54,8 +55,7 @@ class ClientSide(Protocol):
     def release(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(Struct, frozen=True):
     """One host per shard with the program in it, not attached yet."""
 
     hosts: tuple[Host, ...]
@@ -67,8 +67,7 @@ class Loaded:
     """What `files` held, unless that is too much to be kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True):
     """Why a program cannot run. `files` are those it consists of, `errors` set when the configuration is at fault.
 
     `died` says that the process ended instead of answering: loading again may go better.

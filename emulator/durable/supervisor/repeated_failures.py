@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from durable.gateway.events import Event, OnEvent, UserCodeFailed
 from durable.limits import FAILURES_TOLD_MAX, FAILURES_TOLD_SECONDS
@@ -22,8 +23,7 @@ _SECONDS_MAX = 60.0
 """Longest time between two lines of a count, and the silence after which the next failure is shown in full again."""
 
 
-@dataclass(slots=True)
-class _Told:
+class _Told(Struct):
     """One failure whose stack was shown."""
 
     report: ErrorReport

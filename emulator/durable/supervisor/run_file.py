@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from durable.errors import UserInputError
 from durable.storage.layout import FILE_MODE, make_folder
 
 
-@dataclass(frozen=True, slots=True)
-class RunFile:
+class RunFile(Struct, frozen=True):
     """`{"pid": 4711, "url": "http://127.0.0.1:8787", "token": "…", "started_ms": 1700000000000}`"""
 
     path: Path

@@ -6,8 +6,9 @@ import linecache
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from durable.wire.messages import Frame
 
@@ -17,8 +18,7 @@ _ESCAPE = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8}))")
 _FOREIGN_FOLDERS = frozenset(("site-packages", "dist-packages", "node_modules", "venv", "env"))
 
 
-@dataclass(frozen=True, slots=True)
-class Stack:
+class Stack(Struct, frozen=True):
     """Frames innermost first, the user's files by their paths from the project's folder.
 
     `fatal` is what faulthandler calls the fault, empty for a look at a process that goes on.

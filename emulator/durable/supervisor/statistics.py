@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class SupervisorStatistics:
+class SupervisorStatistics(Struct, frozen=True):
     """`pids` by shard, None where a host is missing; `deaths` counts hosts that ended without being asked."""
 
     generation: int

@@ -12,8 +12,9 @@ import os
 import re
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from durable.limits import WATCHED_FOLDERS_MAX
 
@@ -132,8 +133,7 @@ def differing(files: Mapping[str, str]) -> frozenset[str]:
     return frozenset(path for path, digest in files.items() if sha256_of(path) != digest)
 
 
-@dataclass(frozen=True, slots=True)
-class Saved:
+class Saved(Struct, frozen=True):
     """Files that were written; or, when `suspected`, files that could have been while nobody looked."""
 
     paths: frozenset[str]

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from durable.limits import OUTPUT_LABEL_BYTES_MAX, OUTPUT_LINE_BYTES_MAX, OUTPUT_LINES_BEGUN_MAX
 
@@ -63,8 +64,7 @@ class OutputLine(NamedTuple):
     left_out: int = 0
 
 
-@dataclass(slots=True)
-class _Begun:
+class _Begun(Struct):
     """A line whose end has not come."""
 
     label: bytes

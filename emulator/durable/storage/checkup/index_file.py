@@ -10,12 +10,13 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import apsw
+from msgspec.structs import replace
 
 from durable.sdk.ids import id_from_name
 from durable.storage.checkup.finding import DOCTOR, Finding, Subject

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from durable.clock import Clock
 from durable.config.nearest import did_you_mean
@@ -16,8 +16,7 @@ from durable.storage.state_db import DeletedNamespace, NamespaceRow, StateDataba
 __all__ = ["Snapshot", "restore_class", "snapshots"]
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """One deleted class whose data is still there; `name` is its folder in `deleted`."""
 
     name: str

@@ -13,9 +13,11 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from durable.errors import MigrationError, StateInUseError, StorageError
 from durable.failpoints import failpoint
@@ -27,8 +29,7 @@ from durable.storage.state_db import Arrival, NamespaceRow, StateDatabase
 __all__ = ["Donor", "Handover", "finish_runs"]
 
 
-@dataclass(frozen=True, slots=True)
-class Donor:
+class Donor(Struct, frozen=True):
     """Where another worker's objects are: its state, and the environment that goes by the worker's name."""
 
     state: Path

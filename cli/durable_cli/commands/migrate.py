@@ -198,7 +198,7 @@ def _print(outcome: Outcome, project: Project, fleet: FleetOutcome | None, *, on
     from durable_cli import console, migrating_fleet
 
     if as_json:
-        import json
+        import msgspec
 
         document: dict[str, object] = {
             "environment": project.config.environment,
@@ -208,7 +208,8 @@ def _print(outcome: Outcome, project: Project, fleet: FleetOutcome | None, *, on
         }
         if fleet is not None:
             document["objects"] = fleet.to_json()
-        console.put_data(json.dumps(document, indent=2))
+        # Ten thousand objects take the standard library's indented form a third of a second.
+        console.put_data(msgspec.json.format(msgspec.json.encode(document)).decode())
         return
     for line in describe(outcome.entries):
         console.put_data(line)

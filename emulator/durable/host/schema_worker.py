@@ -20,6 +20,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
+import apsw
 import msgspec
 
 from durable import failpoints
@@ -48,6 +49,10 @@ def main() -> int:
     done = os.dup(1)
     os.dup2(2, 1)
     failpoints.arm_from_environment()
+    # Nobody asks here how much memory SQLite has, and to keep count takes a lock at each allocation.
+    apsw.shutdown()
+    apsw.config(apsw.SQLITE_CONFIG_MEMSTATUS, False)
+    apsw.initialize()
     Guard(state).install()
     sys.path.insert(0, root)
     worker = SchemaWorker(Path(root), StateLayout(Path(state)), int(answers))

@@ -22,10 +22,10 @@ import apsw
 from durable import limits
 from durable.errors import StorageCorruptError, StorageError
 from durable.storage.failure import translate
-from durable.storage.file_check import HEADER_BYTES, check_header, is_short, stores_nothing
+from durable.storage.file_check import HEADER_BYTES, check_header, check_mark, is_short, stores_nothing
 from durable.storage.history.decision import finish_restore, is_decided
 from durable.storage.layout import make_folder
-from durable.storage.schema import APPLICATION_ID, PAGE_BYTES, empty_file
+from durable.storage.schema import PAGE_BYTES, empty_file
 from durable.storage.sql.authorizer import Authorizer, Trust
 from durable.storage.sql.soundex import soundex
 from durable.storage.vfs import vfs_name
@@ -141,21 +141,18 @@ class Database:
         # epoch syncs it: SQLite's own two syncs at the first commit can be left out. `after_commit` switches them on.
         connection.execute(
             "PRAGMA locking_mode = EXCLUSIVE; PRAGMA temp_store = MEMORY;"
-            f" PRAGMA synchronous = {'OFF' if self._log_is_empty else 'NORMAL'}"
+            f" PRAGMA synchronous = {'OFF' if self._log_is_empty else 'NORMAL'};"
+            f" PRAGMA max_page_count = {limits.SQL_DATABASE_BYTES_MAX // PAGE_BYTES}"
         ).fetchall()
         if is_short(header, os.stat(self.path).st_size):
             self._check_pages()
-        mark = connection.execute("PRAGMA application_id").get
-        if mark != APPLICATION_ID:
-            raise StorageCorruptError(
-                str(self.path), f"was not written by durable: its application id is {mark:#x}, not {APPLICATION_ID:#x}"
-            )
         # Also when something was committed: a crash may have left a file whose object was emptied and is no longer in
         # the index.
         self.is_new = stores_nothing(connection.execute)
         if not self._log_is_empty:
+            # The log has pages of its own, and may have the first.
+            check_mark(self.path, connection.execute("PRAGMA application_id").get)
             self.frames_at_open = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)[0]
-        connection.execute(f"PRAGMA max_page_count = {limits.SQL_DATABASE_BYTES_MAX // PAGE_BYTES}")
         connection.create_scalar_function("soundex", soundex, 1, deterministic=True, flags=apsw.SQLITE_INNOCUOUS)
         connection.set_wal_hook(self._committed)
         connection.authorizer = self.authorizer

@@ -41,13 +41,17 @@ def check_header(path: Path, header: bytes) -> None:
         raise StorageCorruptError(
             str(path), f"was written by a newer SQLite (file format {versions}, this one knows {_WAL_VERSION})"
         )
-    mark = int.from_bytes(header[68:72], "big")
+    check_mark(path, int.from_bytes(header[68:72], "big"))
+    if versions != _WAL_VERSION or int.from_bytes(header[16:18], "big") != PAGE_BYTES:
+        raise StorageCorruptError(str(path), "was changed by another program: it has another page size or journal")
+
+
+def check_mark(path: Path, mark: int) -> None:
+    """Raises StorageCorruptError unless this application id is ours."""
     if mark != APPLICATION_ID:
         raise StorageCorruptError(
             str(path), f"was not written by durable: its application id is {mark:#x}, not {APPLICATION_ID:#x}"
         )
-    if versions != _WAL_VERSION or int.from_bytes(header[16:18], "big") != PAGE_BYTES:
-        raise StorageCorruptError(str(path), "was changed by another program: it has another page size or journal")
 
 
 def missing_file(path: Path) -> StorageCorruptError:

@@ -63,8 +63,6 @@ def quick_checksums(path: Path) -> tuple[str, ...] | None:
     try:
         connection = _opened_quickly(path)
         try:
-            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             try:
                 return tuple(checksum for (checksum,) in connection.execute(_CHECKSUMS))
             except apsw.SQLError:
@@ -82,7 +80,11 @@ def _opened_quickly(path: Path) -> Any:  # apsw's own stubs are partly untyped
     except FileNotFoundError:
         has_log = False
     if has_log:
-        return apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW, vfs=vfs_name())
+        flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW
+        connection: Any = apsw.Connection(str(path), flags=flags, vfs=vfs_name())
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        return connection
     # As a file that cannot change: SQLite would make a log beside it, if only an empty one.
     flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_NOFOLLOW | apsw.SQLITE_OPEN_URI
     return apsw.Connection(f"file:{quote(str(path))}?immutable=1", flags=flags, vfs=vfs_name())

@@ -11,7 +11,7 @@ import hmac
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -21,7 +21,7 @@ from msgspec import Struct
 from durable import values
 from durable.errors import ActorError, OverloadedError, ReloadingError, UserCodeError, UserInputError
 from durable.gateway.access import split_target
-from durable.gateway.link import HostLink
+from durable.gateway.asking_hosts import Links, NoRequest, ask
 from durable.gateway.object_finder import (
     AdminProblemError,
     Json,
@@ -39,8 +39,6 @@ from durable.limits import (
     INSPECT_SECONDS_MAX,
 )
 from durable.wire.messages import (
-    ActorKey,
-    CallReply,
     Failed,
     Inspect,
     InspectReply,
@@ -50,12 +48,6 @@ from durable.wire.messages import (
 StatusReport = Callable[[], Mapping[str, object]]
 Migrate = Callable[[bool, str], Awaitable[Mapping[str, object]]]
 Reload = Callable[[], Awaitable[None]]
-
-
-class Links(Protocol):
-    """What the tools need of the router."""
-
-    async def link_for(self, actor: ActorKey | None) -> HostLink: ...
 
 
 class SqlRequest(ObjectRequest, forbid_unknown_fields=True, kw_only=True):
@@ -79,10 +71,6 @@ class MigrateRequest(msgspec.Struct, forbid_unknown_fields=True):
 
     dry_run: bool = False
     folder: str = ""
-
-
-class ReloadRequest(msgspec.Struct, forbid_unknown_fields=True):
-    pass
 
 
 class Route(Struct, frozen=True):
@@ -126,7 +114,7 @@ class Admin:
             "/__durable/sql": Route("POST", SqlRequest, self._answer_sql),
             "/__durable/restore": Route("POST", RestoreRequest, self._answer_restore),
             "/__durable/migrate": Route("POST", MigrateRequest, self._answer_migrate),
-            "/__durable/reload": Route("POST", ReloadRequest, self._answer_reload),
+            "/__durable/reload": Route("POST", NoRequest, self._answer_reload),
         }
         self._more: Callable[[], Mapping[str, Route]] | None = more
 
@@ -201,7 +189,7 @@ class Admin:
     async def _answer_migrate(self, request: MigrateRequest) -> Json:
         return dict(await self._migrate(request.dry_run, request.folder))
 
-    async def _answer_reload(self, _request: ReloadRequest) -> Json:
+    async def _answer_reload(self, _request: NoRequest) -> Json:
         await self._reload()
         return {}
 
@@ -230,13 +218,11 @@ class Admin:
         # Also of an object that the index does not know any more: what it held before it was removed may be kept.
         namespace, actor, _ = await self._objects.find(request)
         link = await self._router.link_for(actor)
-        reply = await link.request(lambda identity: Restore(identity, actor, request.bookmark, request.moment_ms))
+        reply = await ask(link, lambda identity: Restore(identity, actor, request.bookmark, request.moment_ms))
         if isinstance(reply, Failed):
             if reply.error.type == "NotFoundError":
                 raise await self._objects.no_such_object(namespace, actor)
             raise AdminProblemError(HTTPStatus.BAD_REQUEST, "storage_error", reply.error.message)
-        if not isinstance(reply, CallReply):
-            raise TypeError(f"a restore was answered with {type(reply).__name__}")
         return dict(values.decode(reply.payload))
 
 

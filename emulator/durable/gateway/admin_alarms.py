@@ -10,6 +10,7 @@ import msgspec
 from durable.clock import SystemClock
 from durable.errors import UserInputError
 from durable.gateway.admin import Route
+from durable.gateway.asking_hosts import NoRequest
 from durable.gateway.driven_alarms import AlarmState
 from durable.gateway.object_finder import (
     AdminProblemError,
@@ -48,10 +49,6 @@ class AdvanceRequest(msgspec.Struct, forbid_unknown_fields=True):
     duration_ms: int
 
 
-class NothingMore(msgspec.Struct, forbid_unknown_fields=True):
-    """`{}`"""
-
-
 class AlarmTools:
     """The answers below `/__durable/alarms`."""
 
@@ -70,11 +67,11 @@ class AlarmTools:
             "/__durable/alarms/list": Route("POST", ListRequest, self._list),
             "/__durable/alarms/fire": Route("POST", ObjectRequest, self._fire),
             "/__durable/alarms/advance": Route("POST", AdvanceRequest, self._advance),
-            "/__durable/alarms/progress": Route("POST", NothingMore, self._progress),
-            "/__durable/alarms/stop": Route("POST", NothingMore, self._stop),
-            "/__durable/alarms/freeze": Route("POST", NothingMore, self._freeze),
-            "/__durable/alarms/resume": Route("POST", NothingMore, self._resume),
-            "/__durable/alarms/reset": Route("POST", NothingMore, self._reset),
+            "/__durable/alarms/progress": Route("POST", NoRequest, self._progress),
+            "/__durable/alarms/stop": Route("POST", NoRequest, self._stop),
+            "/__durable/alarms/freeze": Route("POST", NoRequest, self._freeze),
+            "/__durable/alarms/resume": Route("POST", NoRequest, self._resume),
+            "/__durable/alarms/reset": Route("POST", NoRequest, self._reset),
         }
 
     # --- alarms -------------------------------------------------------------------------------------------------------
@@ -126,15 +123,15 @@ class AlarmTools:
     # --- the clock ----------------------------------------------------------------------------------------------------
     async def _advance(self, request: AdvanceRequest) -> Json:
         self._time.begin_advance(duration_ms=request.duration_ms)
-        return await self._progress(NothingMore())
+        return await self._progress(NoRequest())
 
-    async def _progress(self, _request: NothingMore) -> Json:
+    async def _progress(self, _request: NoRequest) -> Json:
         """How far the advance is, at once when it has ended and otherwise after a while."""
         advance = self._require_advance()
         await self._time.wait_advance(ADVANCE_ANSWER_SECONDS)
         return self._advance_answer(advance)
 
-    async def _stop(self, _request: NothingMore) -> Json:
+    async def _stop(self, _request: NoRequest) -> Json:
         advance = self._require_advance()
         await self._time.stop_advance()
         return self._advance_answer(advance)
@@ -144,15 +141,15 @@ class AlarmTools:
             raise UserInputError("the clock was not advanced since the start", fix="durable alarms advance 2h")
         return self._time.advancing
 
-    async def _freeze(self, _request: NothingMore) -> Json:
+    async def _freeze(self, _request: NoRequest) -> Json:
         await self._time.freeze()
         return self._clock_answer()
 
-    async def _resume(self, _request: NothingMore) -> Json:
+    async def _resume(self, _request: NoRequest) -> Json:
         await self._time.resume()
         return self._clock_answer()
 
-    async def _reset(self, _request: NothingMore) -> Json:
+    async def _reset(self, _request: NoRequest) -> Json:
         await self._time.reset()
         return self._clock_answer()
 

@@ -14,7 +14,7 @@ import msgspec
 from durable.errors import ActorError
 from durable.gateway.admin import Route
 from durable.gateway.admin_query import ask_many
-from durable.gateway.link import HostLink
+from durable.gateway.asking_hosts import PlacedHosts
 from durable.gateway.object_finder import Json, Namespaces, ObjectFinder, ObjectIndex
 from durable.limits import FLEET_PAGE_OBJECTS
 from durable.storage.index import IndexRow
@@ -22,13 +22,6 @@ from durable.storage.sql.answers import Answers
 from durable.wire.messages import ActorKey, NamespaceInfo
 
 _CHECK: Final = "PRAGMA quick_check(1)"
-
-
-class Hosts(Protocol):
-    """What is needed of the router."""
-
-    def placement(self, actor_id: str) -> int: ...
-    async def link_for(self, actor: ActorKey | None) -> HostLink: ...
 
 
 class CheckedIndex(ObjectIndex, Protocol):
@@ -48,7 +41,7 @@ class CheckupRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 class CheckupTools:
     """`{"total": 10000, "objects": 512, "findings": […], "next": "<64 hex>" | None}`"""
 
-    def __init__(self, hosts: Hosts, index: CheckedIndex, namespaces: Namespaces) -> None:
+    def __init__(self, hosts: PlacedHosts, index: CheckedIndex, namespaces: Namespaces) -> None:
         self._hosts = hosts
         self._index = index
         self._namespaces = namespaces

@@ -9,11 +9,8 @@ import msgspec
 
 from durable.errors import NotFoundError
 from durable.gateway.admin import Route
+from durable.gateway.asking_hosts import NoRequest
 from durable.gateway.object_finder import AdminProblemError, Json
-
-
-class DeletedRequest(msgspec.Struct, forbid_unknown_fields=True):
-    pass
 
 
 class RestoreClassRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -29,7 +26,7 @@ class DeletedClasses(Protocol):
 
 
 def class_routes(classes: DeletedClasses) -> dict[str, Route]:
-    async def deleted(_request: DeletedRequest) -> Json:
+    async def deleted(_request: NoRequest) -> Json:
         return {"deleted": await classes.deleted()}
 
     async def restore(request: RestoreClassRequest) -> Json:
@@ -39,6 +36,6 @@ def class_routes(classes: DeletedClasses) -> dict[str, Route]:
             raise AdminProblemError(HTTPStatus.NOT_FOUND, "no_such_snapshot", error.message, error.fix) from error
 
     return {
-        "/__durable/classes/deleted": Route("POST", DeletedRequest, deleted),
+        "/__durable/classes/deleted": Route("POST", NoRequest, deleted),
         "/__durable/classes/restore": Route("POST", RestoreClassRequest, restore),
     }

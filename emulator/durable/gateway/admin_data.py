@@ -8,13 +8,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Protocol
-
-import msgspec
 
 from durable import values
 from durable.gateway.admin import Route
-from durable.gateway.link import HostLink, Question
+from durable.gateway.asking_hosts import Links, NoRequest, ask
+from durable.gateway.link import Question
 from durable.gateway.object_finder import (
     AdminProblemError,
     Json,
@@ -26,23 +24,12 @@ from durable.gateway.object_finder import (
 )
 from durable.wire.messages import (
     ActorKey,
-    CallReply,
     CopyObject,
     DeleteObject,
     Failed,
     NamespaceInfo,
     ReplaceObject,
 )
-
-
-class Links(Protocol):
-    """What the tools need of the router."""
-
-    async def link_for(self, actor: ActorKey | None) -> HostLink: ...
-
-
-class NoRequest(msgspec.Struct, forbid_unknown_fields=True):
-    pass
 
 
 class CopyRequest(ObjectRequest, forbid_unknown_fields=True, kw_only=True):
@@ -105,11 +92,9 @@ class DataTools:
         # the index lost has its file all the same.
         namespace, actor, _ = await self._objects.find(request)
         link = await self._links.link_for(actor)
-        reply = await link.request(lambda number: question(number, actor))
+        reply = await ask(link, lambda number: question(number, actor))
         if isinstance(reply, Failed):
             raise await self._problem(namespace, actor, reply)
-        if not isinstance(reply, CallReply):
-            raise TypeError(f"a tool's question was answered with {type(reply).__name__}")
         return dict(values.decode(reply.payload))
 
     async def _problem(self, namespace: NamespaceInfo, actor: ActorKey, failed: Failed) -> AdminProblemError:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import msgspec
 
@@ -19,6 +19,7 @@ from durable import values
 from durable.clock import Clock
 from durable.errors import ActorError, StorageError
 from durable.gateway.admin import Route
+from durable.gateway.asking_hosts import Hosts
 from durable.gateway.link import HostLink
 from durable.gateway.object_finder import (
     AdminProblemError,
@@ -36,14 +37,6 @@ from durable.storage.object_listing import SORTS, Listing, Space, StoredObject, 
 from durable.wire.messages import ActorKey, CallReply, LookMany
 
 _ID = re.compile("[0-9a-f]{64}")
-
-
-class Hosts(Protocol):
-    """What the tools need of the router."""
-
-    links: list[HostLink | None]
-
-    async def link_for(self, actor: ActorKey | None) -> HostLink: ...
 
 
 class ListRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

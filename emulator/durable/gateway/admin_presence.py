@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Protocol, cast
+from typing import cast
 
 import msgspec
 
 from durable import values
 from durable.gateway.admin import Route
+from durable.gateway.asking_hosts import Hosts, ask
 from durable.gateway.link import HostLink, Question
 from durable.gateway.object_finder import (
     AdminProblemError,
@@ -26,15 +27,7 @@ from durable.gateway.object_finder import (
     described,
     named,
 )
-from durable.wire.messages import ActorKey, CallReply, Evict, EvictAll, Failed, Look, NamespaceInfo
-
-
-class Hosts(Protocol):
-    """What the tools need of the router."""
-
-    links: list[HostLink | None]
-
-    async def link_for(self, actor: ActorKey | None) -> HostLink: ...
+from durable.wire.messages import ActorKey, Evict, EvictAll, Failed, Look, NamespaceInfo
 
 
 class EvictRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -121,9 +114,7 @@ class PresenceTools:
 
 
 async def _asked(link: HostLink, question: Callable[[int], Question]) -> Json:
-    reply = await link.request(question)
+    reply = await ask(link, question)
     if isinstance(reply, Failed):
         raise AdminProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, "inspection_failed", reply.error.message)
-    if not isinstance(reply, CallReply):
-        raise TypeError(f"a look was answered with {type(reply).__name__}")
     return dict(values.decode(reply.payload))

@@ -23,6 +23,7 @@ from aiohttp import web
 
 from durable.errors import ActorError
 from durable.gateway.admin import Route
+from durable.gateway.asking_hosts import PlacedHosts, ask
 from durable.gateway.link import HostLink
 from durable.gateway.object_finder import AdminProblemError, Namespaces, ObjectFinder, bad_request
 from durable.gateway.sql_json import encoded_parameters
@@ -36,17 +37,10 @@ from durable.limits import (
 )
 from durable.storage.index import IndexRow
 from durable.storage.name_glob import NameGlob
-from durable.wire.messages import ActorKey, CallReply, Failed, InspectMany, NamespaceInfo
+from durable.wire.messages import ActorKey, Failed, InspectMany, NamespaceInfo
 
 _ANSWER: Final = msgspec.msgpack.Decoder(tuple[int, bytes])
 _NOTHING: Final = b'{"objects":0,"tables":[],"failed":[],"cut":[]}'
-
-
-class Hosts(Protocol):
-    """What is needed of the router."""
-
-    def placement(self, actor_id: str) -> int: ...
-    async def link_for(self, actor: ActorKey | None) -> HostLink: ...
 
 
 class QueryIndex(Protocol):
@@ -102,7 +96,7 @@ class _Page:
 class QueryTools:
     """The answers to a bounded number of queries at a time."""
 
-    def __init__(self, hosts: Hosts, index: QueryIndex, namespaces: Namespaces) -> None:
+    def __init__(self, hosts: PlacedHosts, index: QueryIndex, namespaces: Namespaces) -> None:
         self._hosts = hosts
         self._index = index
         self._objects = ObjectFinder(index, namespaces)
@@ -217,13 +211,11 @@ async def ask_many(
     link: HostLink, actors: list[ActorKey], sql: str, rows_max: int, parameters: bytes = b""
 ) -> tuple[int, bytes]:
     """How many of the objects were done, at least one, and `Answers` of them as JSON. Raises ActorError."""
-    reply = await link.request(
-        lambda identity: InspectMany(identity, actors, sql, rows_max, INSPECT_SECONDS_MAX, parameters)
+    reply = await ask(
+        link, lambda identity: InspectMany(identity, actors, sql, rows_max, INSPECT_SECONDS_MAX, parameters)
     )
     if isinstance(reply, Failed):
         raise ActorError(reply.error.message)
-    if not isinstance(reply, CallReply):
-        raise TypeError(f"a query of many objects was answered with {type(reply).__name__}")
     done, answers = _ANSWER.decode(reply.payload)
     if not 0 < done <= len(actors):
         raise ActorError(f"a process that was asked about {len(actors)} objects answered about {done}")

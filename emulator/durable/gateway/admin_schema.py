@@ -16,12 +16,13 @@ import msgspec
 
 from durable import values
 from durable.errors import ActorError
-from durable.gateway.admin import Links, Route
+from durable.gateway.admin import Route
+from durable.gateway.asking_hosts import Links, ask
 from durable.gateway.object_finder import AdminProblemError, Json, Namespaces, bad_request
 from durable.limits import FLEET_AT_ONCE_MAX, FLEET_PAGE_OBJECTS
 from durable.schema.files import ClassSchema, read_schemas
 from durable.storage.index import IndexRow
-from durable.wire.messages import ActorKey, CallReply, Failed, MigrateObject, NamespaceInfo
+from durable.wire.messages import ActorKey, Failed, MigrateObject, NamespaceInfo
 
 
 class PagedIndex(Protocol):
@@ -112,8 +113,8 @@ class SchemaTools:
         for is_again in (False, True):
             try:
                 link = await self._router.link_for(actor)
-                reply = await link.request(
-                    lambda identity: MigrateObject(identity, actor, schema.digest, request.todo, request.snapshot)
+                reply = await ask(
+                    link, lambda identity: MigrateObject(identity, actor, schema.digest, request.todo, request.snapshot)
                 )
             except ActorError as error:
                 return _failed(str(error))
@@ -123,8 +124,6 @@ class SchemaTools:
                     await self._reload_once()
                     continue
                 return _failed(reply.error.message)
-            if not isinstance(reply, CallReply):
-                raise TypeError(f"a migration was answered with {type(reply).__name__}")
             return dict(values.decode(reply.payload))
         raise AssertionError("unreachable")
 

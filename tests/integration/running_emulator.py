@@ -32,6 +32,7 @@ port = 0
 
 PROGRAM = """\
 import asyncio
+from pathlib import Path
 
 from durable import DurableObject, Response, WorkerEntrypoint
 
@@ -54,6 +55,8 @@ class Default(WorkerEntrypoint):
             return Response(str(await self.env.COUNTER.get_by_name(path.removeprefix("count/")).increment()))
         if path.startswith("sleep/"):
             await asyncio.sleep(float(path.removeprefix("sleep/")))
+        while path == "closed" and not Path(__file__).with_name("opened").exists():
+            await asyncio.sleep(0.005)
         return Response(VERSION)
 """
 

@@ -247,19 +247,16 @@ async def test_with_two_hosts_one_failure_keeps_both_on_the_old_code(tmp_path: P
 async def test_a_request_that_runs_during_a_reload_is_finished_by_the_old_code(tmp_path: Path):
     async with running(tmp_path) as run:
         await run.watching()
-        running_request = asyncio.ensure_future(run.get("/sleep/1"))
+        running_request = asyncio.ensure_future(run.get("/closed"))
         await run.until(lambda: run.in_flight == 1)
 
         run.main.write_text(TWO)
-        held = asyncio.ensure_future(_after_hold(run))
+        await run.until(lambda: run.emulator.router.held)
+        held = asyncio.ensure_future(run.get())
+        (tmp_path / "opened").touch()
 
         assert await running_request == (200, "one")
         assert await held == (200, "two")
-
-
-async def _after_hold(run: Running) -> tuple[int, str]:
-    await run.until(lambda: run.emulator.router.held)
-    return await run.get()
 
 
 async def test_a_request_that_outlasts_the_drain_is_answered_503(tmp_path: Path):

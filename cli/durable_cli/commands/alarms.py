@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from durable_cli.commands.object_words import ClassArgument, IdentityOption, NameArgument
-from durable_cli.options import ConfigOption, EnvironmentOption, JsonOption, PersistOption
+from durable_cli.options import JsonOption, Place, with_place
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from durable_cli.alarms import Setting
 
 LimitOption = Annotated[
@@ -22,18 +20,17 @@ app = typer.Typer(help="See what is due, and move the clock.", rich_markup_mode=
 
 
 @app.callback(invoke_without_command=True)
+@with_place
 def alarms(
+    place: Place,
     context: typer.Context,
     limit: LimitOption = 100,
     json: JsonOption = False,
-    config: ConfigOption = None,
-    env: EnvironmentOption = None,
-    persist_to: PersistOption = None,
 ) -> None:
     """See what is due, and move the clock. Without a word: list."""
     if context.invoked_subcommand is None:
-        list_(limit, json, config, env, persist_to)
-    elif limit != 100 or json or config or env or persist_to:
+        _list(place, limit, json=json)
+    elif limit != 100 or json or place != Place():
         from durable.errors import UserInputError
 
         word = context.invoked_subcommand
@@ -41,24 +38,26 @@ def alarms(
 
 
 @app.command(name="list")
+@with_place
 def list_(
+    place: Place,
     limit: LimitOption = 100,
     json: JsonOption = False,
-    config: ConfigOption = None,
-    env: EnvironmentOption = None,
-    persist_to: PersistOption = None,
 ) -> None:
     """Show every alarm that is set, the next one first.
 
     Works with the emulator running and stopped, and wakes nobody.
     """
+    _list(place, limit, json=json)
+
+
+def _list(place: Place, limit: int, *, json: bool) -> None:
     import json as encoder
 
     from durable_cli import console
     from durable_cli.alarms import listed
-    from durable_cli.project import open_project
 
-    answer = listed(open_project(config, env, persist_to), limit)
+    answer = listed(place.open(), limit)
     if json:
         console.put_data(encoder.dumps(answer))
         return
@@ -72,14 +71,13 @@ def list_(
 
 
 @app.command()
+@with_place
 def fire(
+    place: Place,
     class_word: ClassArgument,
     name: NameArgument = None,
     identity: IdentityOption = None,
     json: JsonOption = False,
-    config: ConfigOption = None,
-    env: EnvironmentOption = None,
-    persist_to: PersistOption = None,
 ) -> None:
     """Run an object's alarm now, whether it is due or not.
 
@@ -91,10 +89,9 @@ def fire(
     from durable_cli.alarms import check_fired
     from durable_cli.alarms import fire as run_now
     from durable_cli.commands.object_words import target_of
-    from durable_cli.project import open_project
 
     target = target_of(class_word, name, identity, "durable alarms fire CLASS NAME")
-    answer = run_now(open_project(config, env, persist_to), target)
+    answer = run_now(place.open(), target)
     if json:
         console.put_data(encoder.dumps(answer))
     check_fired(answer, target)
@@ -105,14 +102,13 @@ def fire(
 
 
 @app.command()
+@with_place
 def advance(
+    place: Place,
     duration: Annotated[
         str, typer.Argument(metavar="DURATION", show_default=False, help="How far: 2h30m, 14d, 90s, 250ms.")
     ],
     json: JsonOption = False,
-    config: ConfigOption = None,
-    env: EnvironmentOption = None,
-    persist_to: PersistOption = None,
 ) -> None:
     """Move the clock on, and run what falls due on the way.
 
@@ -125,14 +121,13 @@ def advance(
     from durable_cli.alarms import advance as move_on
     from durable_cli.durations import parse_duration_ms, shown_offset
     from durable_cli.moments import shown_moment
-    from durable_cli.project import open_project
 
     duration_ms = parse_duration_ms(duration, "durable alarms advance DURATION")
 
     def tell_progress(answer: dict[str, Any]) -> None:
         console.say(f"at {shown_moment(answer['now_ms'])}, {_alarms_ran(answer['alarms'])}")
 
-    answer = move_on(open_project(config, env, persist_to), duration_ms, tell_progress)
+    answer = move_on(place.open(), duration_ms, tell_progress)
     if json:
         console.put_data(encoder.dumps(answer))
         return
@@ -141,55 +136,51 @@ def advance(
 
 
 @app.command()
+@with_place
 def freeze(
+    place: Place,
     json: JsonOption = False,
-    config: ConfigOption = None,
-    env: EnvironmentOption = None,
-    persist_to: PersistOption = None,
 ) -> None:
     """Have the clock stand still, so that no alarm comes due by itself.
 
     Works with the emulator running and stopped. advance still moves the clock.
     """
-    _set("freeze", json, config, env, persist_to)
+    _set("freeze", place, json=json)
 
 
 @app.command()
+@with_place
 def resume(
+    place: Place,
     json: JsonOption = False,
-    config: ConfigOption = None,
-    env: EnvironmentOption = None,
-    persist_to: PersistOption = None,
 ) -> None:
     """Have the clock go on from where it stands.
 
     Works with the emulator running and stopped. It also ends an advance that is under way.
     """
-    _set("resume", json, config, env, persist_to)
+    _set("resume", place, json=json)
 
 
 @app.command()
+@with_place
 def reset(
+    place: Place,
     json: JsonOption = False,
-    config: ConfigOption = None,
-    env: EnvironmentOption = None,
-    persist_to: PersistOption = None,
 ) -> None:
     """Set the clock back to the machine's time.
 
     Works with the emulator running and stopped. Alarms keep the moments that they were set for.
     """
-    _set("reset", json, config, env, persist_to)
+    _set("reset", place, json=json)
 
 
-def _set(setting: Setting, json: bool, config: Path | None, env: str | None, persist_to: Path | None) -> None:
+def _set(setting: Setting, place: Place, *, json: bool) -> None:
     import json as encoder
 
     from durable_cli import console
     from durable_cli.alarms import set_clock
-    from durable_cli.project import open_project
 
-    answer = set_clock(open_project(config, env, persist_to), setting)
+    answer = set_clock(place.open(), setting)
     if json:
         console.put_data(encoder.dumps(answer))
     else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from durable_cli.commands.object_words import ClassArgument, IdentityOption
-from durable_cli.options import ConfigOption, EnvironmentOption, JsonOption, PersistOption
+from durable_cli.options import JsonOption, Place, with_place
 
 if TYPE_CHECKING:
     from durable_cli.calling import CallFailedError
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 USAGE: Final = "durable call CLASS NAME METHOD [JSON …]"
 
 
+@with_place
 def call(
+    place: Place,
     class_word: ClassArgument,
     words: Annotated[
         list[str] | None,
@@ -29,9 +31,6 @@ def call(
     identity: IdentityOption = None,
     create: Annotated[bool, typer.Option("--create", help="Also call an object that has stored nothing yet.")] = False,
     json: JsonOption = False,
-    config: ConfigOption = None,
-    env: EnvironmentOption = None,
-    persist_to: PersistOption = None,
 ) -> None:  # fmt: skip
     """Call a method of an object, and print what it returns.
 
@@ -47,11 +46,10 @@ def call(
     from durable_cli import console, exit_codes, report
     from durable_cli.calling import CallFailedError, parse_arguments
     from durable_cli.calling import call as call_method
-    from durable_cli.project import open_project
 
     target, method, rest = parse_words(class_word, words or [], identity)
     arguments = parse_arguments(rest)
-    project = open_project(config, env, persist_to)
+    project = place.open()
     try:
         result = call_method(project, target, method, arguments, create=create)
     except CallFailedError as error:

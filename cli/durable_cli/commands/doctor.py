@@ -7,17 +7,16 @@ from typing import Annotated
 
 import typer
 
-from durable_cli.options import ConfigOption, EnvironmentOption, JsonOption, PersistOption
+from durable_cli.options import JsonOption, Place, with_place
 
 
+@with_place
 def doctor(
+    place: Place,
     fix: Annotated[
         bool, typer.Option("--fix", help="Mend what can be mended without losing anything; with the emulator stopped.")
     ] = False,
     json: JsonOption = False,
-    config: ConfigOption = None,
-    env: EnvironmentOption = None,
-    persist_to: PersistOption = None,
 ) -> None:
     """Look over every file that is stored, and say what is wrong and how to mend it.
 
@@ -32,9 +31,8 @@ def doctor(
     from durable_cli import console, exit_codes
     from durable_cli.doctor import check, report_text, summary_text
     from durable_cli.progress_bar import ProgressBar
-    from durable_cli.project import open_project
 
-    project = open_project(config, env, persist_to)
+    project = place.open()
     bar = ProgressBar()
     try:
         report = check(project, fix=fix, on_progress=lambda done, total: bar.show("checking", done, total, 0))

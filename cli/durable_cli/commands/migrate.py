@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from durable_cli.options import ConfigOption, EnvironmentOption, JsonOption, PersistOption
+from durable_cli.options import JsonOption, Place, with_place
 
 if TYPE_CHECKING:
     from durable.storage.layout import StateLayout
@@ -37,7 +37,9 @@ class Outcome:
     entries: tuple[dict[str, object], ...]
 
 
+@with_place
 def migrate(
+    place: Place,
     word: Annotated[
         Word,
         typer.Argument(
@@ -80,18 +82,14 @@ def migrate(
         bool, typer.Option("--snapshot/--no-snapshot", help="Copy objects before they are migrated.")
     ] = True,
     json: JsonOption = False,
-    config: ConfigOption = None,
-    env: EnvironmentOption = None,
-    persist_to: PersistOption = None,
 ) -> None:  # fmt: skip
     """Apply the [[migrations]] (or exports) of the configuration that are not applied yet, in their order.
 
     Works with the emulator running and stopped. Doing it twice does nothing the second time. The data of a deleted
     class is moved to .durable/deleted, not destroyed; restore-class brings it back.
     """
-    from durable_cli.project import open_project
 
-    project = open_project(config, env, persist_to)
+    project = place.open()
     words = rest or []
     if word in (Word.deleted, Word.restore_class):
         from durable_cli.restoring_classes import list_deleted, restore

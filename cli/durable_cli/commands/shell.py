@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from durable_cli.commands.object_words import ClassArgument, IdentityOption, NameArgument, target_of
-from durable_cli.options import ConfigOption, EnvironmentOption, PersistOption
+from durable_cli.options import Place, with_place
 
 BANNER: Final = """\
 obj.METHOD(…)         call a method of the object; this wakes it
@@ -17,14 +17,13 @@ alarms                its alarm: alarms.get(), alarms.fire()
 Ctrl+D leaves."""
 
 
+@with_place
 def shell(
+    place: Place,
     class_word: ClassArgument,
     name: NameArgument = None,
     identity: IdentityOption = None,
     write: Annotated[bool, typer.Option("--write", help="Let sql(…) change the object.")] = False,
-    config: ConfigOption = None,
-    env: EnvironmentOption = None,
-    persist_to: PersistOption = None,
 ) -> None:
     """Open a Python prompt with an object of the running emulator at hand.
 
@@ -36,12 +35,11 @@ def shell(
     """
     from durable.errors import UserInputError
     from durable_cli import console
-    from durable_cli.project import open_project
 
     target = target_of(class_word, name, identity, "durable shell CLASS NAME")
     if not console.interactive():
         raise UserInputError("a prompt needs a terminal", fix="durable call CLASS NAME METHOD calls one method")
-    project = open_project(config, env, persist_to)
+    project = place.open()
     # Imported here: readline touches the terminal.
     from durable_cli.python_prompt import run_prompt
     from durable_cli.python_shell import names_at_hand

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from durable_cli.options import ConfigOption, EnvironmentOption, JsonOption, PersistOption
+from durable_cli.options import JsonOption, Place, with_place
 
 if TYPE_CHECKING:
     from durable_cli.objects import Target
@@ -24,7 +24,9 @@ USAGE: Final = 'durable sql CLASS NAME "SQL"'
 USAGE_OF_ALL: Final = 'durable sql CLASS --all "SELECT …"'
 
 
+@with_place
 def sql(
+    place: Place,
     class_word: Annotated[str, typer.Argument(metavar="CLASS", help="A class name or a binding name.")],
     name: Annotated[
         str | None, typer.Argument(metavar="NAME", show_default=False, help="The object's name. With --id: the SQL.")
@@ -71,9 +73,6 @@ def sql(
     csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values on standard output.")] = False,
     table: Annotated[bool, typer.Option("--table", help="Print a table. This is what happens without it.")] = False,
     line: Annotated[bool, typer.Option("--line", help="Print a line for each value, for wide rows.")] = False,
-    config: ConfigOption = None,
-    env: EnvironmentOption = None,
-    persist_to: PersistOption = None,
 ) -> None:
     """Run SQL on one object's database, or with --all on every object's of a class.
 
@@ -86,7 +85,6 @@ def sql(
     from durable.errors import UserInputError
     from durable.limits import INSPECT_ROWS_MAX
     from durable_cli import console
-    from durable_cli.project import open_project
     from durable_cli.sql_parameters import parse_parameters
 
     form = chosen_form(json=json, csv=csv, table=table, line=line)
@@ -108,7 +106,7 @@ def sql(
             raise UserInputError("without a terminal SQL has to be given", fix=f"{USAGE}, or --file F, or --file -")
         if parameters:
             raise UserInputError("-p gives values to SQL, and there is none", fix=USAGE)
-    project = open_project(config, env, persist_to)
+    project = place.open()
     rows_max = INSPECT_ROWS_MAX if form in ("json", "csv") else TABLE_ROWS_MAX
     # Imported here: each is needed by one of the three ways this goes on, and none by --help.
     if statement is None:

@@ -7,10 +7,12 @@ from typing import Annotated
 import typer
 
 from durable_cli.commands.object_words import IdentityOption
-from durable_cli.options import ConfigOption, EnvironmentOption, PersistOption
+from durable_cli.options import Place, with_place
 
 
+@with_place
 def tail(
+    place: Place,
     class_word: Annotated[
         str | None,
         typer.Argument(metavar="[CLASS]", show_default=False, help="Only this class, by its name or a binding's."),
@@ -26,9 +28,6 @@ def tail(
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Also sockets, objects that wake and leave, whole tracebacks.")
     ] = False,
-    config: ConfigOption = None,
-    env: EnvironmentOption = None,
-    persist_to: PersistOption = None,
 ) -> None:
     """Follow what a running emulator tells: of everything, of one class or of one object.
 
@@ -36,13 +35,12 @@ def tail(
     with a dash, and options before that.
     """
     from durable_cli import console
-    from durable_cli.project import open_project
     from durable_cli.tailing import TailText, follow
 
     question = _question(class_word, name, identity) | {
         word: "1" for word, is_wanted in (("errors", errors), ("verbose", verbose)) if is_wanted
     }
-    project = open_project(config, env, persist_to)
+    project = place.open()
     text = TailText(console.stdout_ink(), json=json, verbose=verbose, say=console.say)
     try:
         for each in text.of(follow(project, question), _what(class_word, name, identity, project.config.name)):

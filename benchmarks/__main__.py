@@ -50,6 +50,7 @@ def recipes(scratch: Path, peers: Peers | None, cases: list[Case]) -> Iterator[R
         subjects.BARE_SERVER: lambda: subjects.bare("server"),
         subjects.DURABLE: lambda: subjects.durable(scratch / "full"),
         subjects.RELAXED: lambda: subjects.durable(scratch / "relaxed", durability="relaxed"),
+        subjects.TWO_HOSTS: lambda: subjects.durable(scratch / "two-hosts", hosts=2),
     }
     if peers is not None:
         available[WORKERD] = lambda: subjects.workerd(scratch / "workerd", peers)

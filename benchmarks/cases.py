@@ -11,10 +11,12 @@ from typing import Any, Literal
 
 from benchmarks.measure import Bar, Measure, Series
 from benchmarks.servers import Server, Unavailable, get
-from benchmarks.subjects import BARE, BARE_SERVER, DURABLE, RELAXED, REPO, WORKERD
+from benchmarks.subjects import BARE, BARE_SERVER, DURABLE, RELAXED, REPO, TWO_HOSTS, WORKERD
 
 CONNECTIONS = 64
 ROOM_MEMBERS = 100
+CALLS = 100
+"""Of one object to another, one after the other, for each request."""
 
 
 @dataclass(frozen=True)
@@ -31,19 +33,39 @@ class Case:
     prime: str = ""
     """Asked once for each object before the rounds, so that there is something to read."""
     bars: tuple[Bar, ...] = ()
+    calls: int = 1
+    """What is counted, for each answer."""
 
     def path_on(self, server: str) -> str:
         return self.bare_path if server in (BARE, BARE_SERVER) else self.path
 
     def servers(self) -> list[str]:
         yardsticks = [BARE_SERVER, BARE] if self.name == "hello" else [BARE]
-        return [*yardsticks, self.subject, WORKERD]
+        # An object that calls another is not in the peers' program.
+        return [*yardsticks, self.subject, *([WORKERD] if self.calls == 1 else [])]
 
 
 CASES = (
     Case("hello", "worker hello", "http", "/hello", bars=(Bar(0.5, BARE),)),
     Case("rpc", "in-memory RPC, one object", "http", "/rpc", bars=(Bar(0.4, BARE),)),
     Case("rpc-64", "in-memory RPC, 64 objects", "http", "/rpc/{i}", objects=64),
+    Case(
+        "rpc-object",
+        "object calls object, one host",
+        "http",
+        f"/calls/near/{CALLS}",
+        calls=CALLS,
+        bars=(Bar(40_000 / 37_000, BARE),),
+    ),
+    Case(
+        "rpc-hosts",
+        "object calls object, two hosts",
+        "http",
+        f"/calls/far/{CALLS}",
+        calls=CALLS,
+        subject=TWO_HOSTS,
+        bars=(Bar(8_000 / 37_000, BARE),),
+    ),
     Case("sql", "SQL upsert, full, one object", "http", "/sql", bars=(Bar(0.3, BARE), Bar(5.0, WORKERD))),
     Case("sql-64", "SQL upsert, full, 64 objects", "http", "/sql/{i}", objects=64),
     Case(
@@ -97,7 +119,8 @@ def drive(case: Case, server: Server, seconds: float, series: Series) -> None:
     if done.returncode:
         raise Unavailable(f"{case.name} on {server.name}: {done.stderr[-1500:]}\n{server.log_tail()}")
     result: dict[str, Any] = json.loads(done.stdout)
-    series.rounds.append(result["count"] / result["seconds"])
+    counted = case.calls if server.name == case.subject else 1
+    series.rounds.append(counted * result["count"] / result["seconds"])
     series.p50_ms.append(result["p50_ms"])
     series.p99_ms.append(result["p99_ms"])
     series.client_cpu.append(result["client_cpu"])

@@ -19,6 +19,7 @@ BARE = "aiohttp"
 BARE_SERVER = "aiohttp web.Server"
 DURABLE = "durable"
 RELAXED = "durable relaxed"
+TWO_HOSTS = "durable --hosts 2"
 WORKERD = "workerd"
 WRANGLER = "wrangler dev"
 
@@ -59,7 +60,7 @@ def bare(kind: str) -> Recipe:
     return Recipe(name, [sys.executable, "-m", "benchmarks.bare", kind, "{port}"], REPO, {})
 
 
-def durable(scratch: Path, *, durability: str = "full", pitr_days: int | None = None) -> Recipe:
+def durable(scratch: Path, *, durability: str = "full", pitr_days: int | None = None, hosts: int = 1) -> Recipe:
     """A real `durable dev` on a fresh copy of the program, its state inside `scratch`; None leaves a setting out."""
     folder = scratch / "app"
     shutil.copytree(HERE / "app", folder, ignore=shutil.ignore_patterns(".durable", "__pycache__"))
@@ -67,8 +68,9 @@ def durable(scratch: Path, *, durability: str = "full", pitr_days: int | None = 
     settings = f'durability = "{durability}"' + ("" if pitr_days is None else f"\npitr_days = {pitr_days}")
     config.write_text(config.read_text().replace('durability = "full"', settings))
     command = [str(Path(sys.executable).with_name("durable")), "dev", "--config", str(config), "--port", "{port}"]
-    command += ["--persist-to", str(scratch / "state")]
-    return Recipe(DURABLE if durability == "full" else RELAXED, command, folder, {})
+    command += ["--persist-to", str(scratch / "state"), "--hosts", str(hosts)]
+    name = TWO_HOSTS if hosts == 2 else DURABLE if durability == "full" else RELAXED
+    return Recipe(name, command, folder, {})
 
 
 def workerd(scratch: Path, peers: Peers) -> Recipe:

@@ -9,6 +9,10 @@ from durable import DurableObject, Request, Response, WebSocket, WebSocketPair, 
 VERSION = "version-0"
 
 
+def odd(id) -> bool:
+    return int(str(id)[:8], 16) % 2 == 1
+
+
 class Counter(DurableObject):
     def __init__(self, ctx, env):
         super().__init__(ctx, env)
@@ -27,6 +31,14 @@ class Counter(DurableObject):
     def read(self, page: str) -> int:
         rows = self.ctx.storage.sql.exec("SELECT n FROM hits WHERE page = ?", page).to_array()
         return rows[0]["n"] if rows else 0
+
+
+class Caller(DurableObject):
+    async def calls(self, name: str, times: int) -> int:
+        counter = self.env.COUNTER.get_by_name(name)
+        for _ in range(times):
+            bumped = await counter.bump()
+        return bumped
 
 
 class Kv(DurableObject):
@@ -76,6 +88,11 @@ class Sleeper(DurableObject):
 
 
 class Default(WorkerEntrypoint):
+    def counter(self, caller, *, far: bool) -> str:
+        """A counter of the caller's own host of two, or of the other."""
+        names = (f"n{number}" for number in range(64))
+        return next(name for name in names if (odd(self.env.COUNTER.id_from_name(name)) != odd(caller)) is far)
+
     async def fetch(self, request: Request) -> Response:
         _, kind, *rest = urlsplit(request.url).path.split("/")
         name = rest[0] if rest else "a"
@@ -85,6 +102,10 @@ class Default(WorkerEntrypoint):
             return Response(VERSION)
         if kind == "rpc":
             return Response(str(await self.env.COUNTER.get_by_name(name).bump()))
+        if kind == "calls":
+            where, times = rest
+            caller = self.env.CALLER.get_by_name("a")
+            return Response(str(await caller.calls(self.counter(caller.id, far=where == "far"), int(times))))
         if kind == "sql":
             return Response(str(await self.env.COUNTER.get_by_name(name).increment("home")))
         if kind == "read":

@@ -48,6 +48,8 @@ class _Formatter:
 
     clock: Callable[[], tuple[int, bool]] = staticmethod(lambda: (0, False))
     """How far the emulator's clock is ahead, and whether it stands still: marked on every line while it is moved."""
+    worker = ""
+    """The worker whose events these are, where several log to one terminal: in front of every line."""
 
     def wanted(self, event: object) -> bool:
         return not isinstance(event, self._left_out_types)
@@ -71,7 +73,11 @@ class PrettyFormatter(_Formatter):
 
     def text(self, event: object) -> str:
         mark = self._mark()
-        return f"{mark} {self._text(event)}" if mark else self._text(event)
+        return self.marked(f"{mark} {self._text(event)}" if mark else self._text(event))
+
+    def marked(self, text: str) -> str:
+        """`[auth] GET /login 200 3 ms` where there are several workers."""
+        return f"{self._ink.paint(f'[{self.worker}]', 'magenta')} {text}" if self.worker else text
 
     def _mark(self) -> str:
         offset_ms, is_frozen = self.clock()
@@ -120,7 +126,8 @@ class PrettyFormatter(_Formatter):
 
     def left_out(self, counts: Counter[str]) -> str:
         return "\n".join(
-            self._ink.paint(f"… {count} more {_PLURALS.get(name, 'lines')}", "dim") for name, count in counts.items()
+            self.marked(self._ink.paint(f"… {count} more {_PLURALS.get(name, 'lines')}", "dim"))
+            for name, count in counts.items()
         )
 
 
@@ -146,6 +153,8 @@ class JsonFormatter(_Formatter):
         offset_ms, is_frozen = self.clock()
         if offset_ms or is_frozen:
             fields = {"clock_offset_ms": offset_ms, "clock_frozen": is_frozen} | fields
+        if self.worker:
+            fields = {"worker": self.worker} | fields
         # ASCII only: no control character and no direction mark reaches a terminal that shows the file.
         return json.dumps({"time": stamp, "event": event, **fields}, default=_json_value)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from durable.errors import UserInputError
+from durable.supervisor.install_command import install_command
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def check_debugpy(interpreter: Interpreter) -> None:
     if found.returncode:
         raise UserInputError(
             f"--debug needs debugpy, and {interpreter.path} ({interpreter.reason}) cannot import it",
-            fix=f"{interpreter.path} -m pip install debugpy",
+            fix=install_command(interpreter.path, "debugpy"),
         )
 
 

@@ -6,7 +6,7 @@ Reads no terminal, which is for `hotkeys`. Whatever goes wrong is one line, and 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Final, Protocol
 
 from durable.emulator import Emulator
@@ -29,14 +29,15 @@ class Screen(Protocol):
 
 
 class Keys:
-    """`table` is for `Hotkeys`; `hear` every event, for the labels."""
+    """`table` is for `Hotkeys`; `hear` every event, for the labels. Keys mean all workers; the first one is opened."""
 
-    def __init__(self, emulator: Emulator, screen: Screen, ink: Ink, *, stop: Callable[[], object]) -> None:
-        self._emulator = emulator
+    def __init__(self, emulators: Sequence[Emulator], screen: Screen, ink: Ink, *, stop: Callable[[], object]) -> None:
+        self._emulators = emulators
+        self._emulator = emulators[0]
         self._screen = screen
         self._ink = ink
-        self._broken = False
-        """Whether what is on the disk cannot be loaded; older code may serve all the same."""
+        self._broken: set[object] = set()
+        """Workers of which what is on the disk cannot be loaded; older code may serve all the same."""
         self._frozen = False
         self._is_known = False
         """Whether the help line was shown."""
@@ -45,7 +46,7 @@ class Keys:
         self._tasks: set[asyncio.Task[None]] = set()
         self.table: dict[str, Hotkey] = {
             "o": Hotkey("open", lambda: self._begin("open", self._open_browser())),
-            "r": Hotkey(self._reload_words, lambda: self._begin("reload", emulator.reload())),
+            "r": Hotkey(self._reload_words, lambda: self._begin("reload", self._reload())),
             "s": Hotkey(self._restart_words, lambda: self._begin("restart", self._restart())),
             "e": Hotkey("evict all", lambda: self._begin("evict", self._evict_all())),
             "a": Hotkey(self._alarm_words, lambda: self._begin("next alarm", self._next_alarm())),
@@ -62,19 +63,20 @@ class Keys:
         self._begin("help", self._help())
 
     async def _help(self) -> None:
-        self._due_ms = await self._emulator.time.next_due_ms()
+        self._due_ms, _ = await self._next_due()
         self._is_known = True
         self._show(help_line(self.table))
 
-    def hear(self, event: object) -> None:
-        """Any event of the emulator's, after the log was told: a key that is called something else now is shown."""
+    def hear(self, event: object, worker: object = None) -> None:
+        """Any event of a worker's, after the log was told: a key that is called something else now is shown."""
         match event:
             case ReloadFailed() | ConfigRejected():
-                if not self._broken:
-                    self._broken = True
+                was_broken = bool(self._broken)
+                self._broken.add(worker)
+                if not was_broken:
                     self._show_key("r")
             case Reloaded() | ConfigApplied():
-                self._broken = False
+                self._broken.discard(worker)
             case ClockMoved(is_frozen=is_frozen) if is_frozen != self._frozen:
                 self._frozen = is_frozen
                 self._show_key("f")
@@ -85,7 +87,8 @@ class Keys:
         return "load again" if self._broken else "reload"
 
     def _restart_words(self) -> str:
-        return "restart host" if len(self._emulator.supervisor.statistics().pids) == 1 else "restart hosts"
+        hosts = sum(len(emulator.supervisor.statistics().pids) for emulator in self._emulators)
+        return "restart host" if hosts == 1 else "restart hosts"
 
     def _alarm_words(self) -> str:
         if self._due_ms is None:
@@ -118,24 +121,43 @@ class Keys:
             text = printable(f"{what}: {str(error) or type(error).__name__}", length_max=ERROR_CHARACTERS_MAX)
             self._screen.say(self._ink.paint(text, "red") + (f" ({printable(fix)})" if fix else ""))
 
+    async def _reload(self) -> None:
+        await asyncio.gather(*(emulator.reload() for emulator in self._emulators))
+
     async def _restart(self) -> None:
-        before = self._emulator.supervisor.statistics()
-        await self._emulator.restart_hosts()
-        after = self._emulator.supervisor.statistics()
+        await asyncio.gather(*(self._restart_one(emulator) for emulator in self._emulators))
+
+    async def _restart_one(self, emulator: Emulator) -> None:
+        before = emulator.supervisor.statistics()
+        await emulator.restart_hosts()
+        after = emulator.supervisor.statistics()
         if after.failed_reloads == before.failed_reloads:
             replaced = ", ".join(f"{old or 'none'} → {new}" for old, new in zip(before.pids, after.pids, strict=True))
             self._screen.say(f"restarted: pid {replaced}")
 
     async def _evict_all(self) -> None:
-        self._screen.say(evicted_text(await self._emulator.presence.evict_all()))
+        for emulator in self._emulators:
+            self._screen.say(evicted_text(await emulator.presence.evict_all()))
+
+    async def _next_due(self) -> tuple[int | None, int]:
+        """When anything is due next, and in how many milliseconds: each worker has a clock of its own."""
+        found: list[tuple[int, int]] = []
+        for emulator in self._emulators:
+            due_ms = await emulator.time.next_due_ms()
+            if due_ms is not None:
+                found.append((due_ms - emulator.time.clock.wall_ms(), due_ms))
+        left_ms, due_ms = min(found, default=(0, None))
+        return due_ms, max(0, left_ms)
 
     async def _next_alarm(self) -> None:
         """Move the clock to whatever is due next, and run it."""
-        due_ms = await self._emulator.time.next_due_ms()
+        due_ms, left_ms = await self._next_due()
         if due_ms is None:
             self._screen.say("no alarm is set")
-        else:
+        elif len(self._emulators) == 1:
             await self._advance(to_ms=due_ms)
+        else:
+            await self._advance(duration_ms=left_ms)
 
     def _ask_duration(self) -> None:
         def answered(text: str) -> None:
@@ -147,15 +169,17 @@ class Keys:
         await self._advance(duration_ms=parse_duration_ms(text, "a duration"))
 
     async def _advance(self, *, duration_ms: int = 0, to_ms: int | None = None) -> None:
-        time = self._emulator.time
-        advance = time.begin_advance(duration_ms=duration_ms, to_ms=to_ms)
-        await time.wait_advance()
-        self._screen.say(f"{advance.alarms} alarm{'s' * (advance.alarms != 1)} ran")
+        times = [emulator.time for emulator in self._emulators]
+        advances = [time.begin_advance(duration_ms=duration_ms, to_ms=to_ms) for time in times]
+        await asyncio.gather(*(time.wait_advance() for time in times))
+        alarms = sum(advance.alarms for advance in advances)
+        self._screen.say(f"{alarms} alarm{'s' * (alarms != 1)} ran")
 
     async def _freeze(self) -> None:
         """Or have it go on, when it stands still."""
-        time = self._emulator.time
-        await (time.resume() if time.clock.is_frozen else time.freeze())
+        is_frozen = self._emulator.time.clock.is_frozen
+        for emulator in self._emulators:
+            await (emulator.time.resume() if is_frozen else emulator.time.freeze())
 
     async def _open_browser(self) -> None:
         # Imported here: only this key needs it.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -99,6 +99,51 @@ def load_project(
             fix="rename the folder, or use --persist-to DIR",
         ) from None
     return Project(config, folder, lambda: read(config.path))
+
+
+def load_projects(
+    files: Sequence[Path],
+    environment: str | None,
+    persist_to: Path | None,
+    *,
+    variables: Mapping[str, object] | None = None,
+    settings: TypedSettings | None = None,
+) -> list[Project]:
+    """The projects of one `durable dev`: the first file is as for `load_project`, the others are workers beside it.
+
+    Those listen on free ports, and below --persist-to have a folder of their name. Raises UserInputError for two that
+    would share a name or a state.
+    """
+    settings = settings or TypedSettings()
+    projects = [
+        load_project(files[0] if files else None, environment, persist_to, variables=variables, settings=settings)
+    ]
+    for file in files[1:]:
+        beside = replace(settings, port=0, ip=settings.ip or projects[0].config.dev.ip)
+        project = load_project(file, environment, None, variables=variables, settings=beside)
+        if persist_to is not None:
+            project = replace(project, folder=projects[0].folder / project.config.name)
+        for other in projects:
+            _refuse_alike(project, other)
+        projects.append(project)
+    return projects
+
+
+def _refuse_alike(project: Project, other: Project) -> None:
+    config, path = project.config, shown_path(project.config.path)
+    if config.path == other.config.path:
+        raise UserInputError(f"-c {path} is given twice", fix=f"leave one -c {path} out")
+    if config.name == other.config.name:
+        raise UserInputError(
+            f'both {shown_path(other.config.path)} and {path} are the worker "{config.name}"; '
+            "bindings could not tell them apart",
+            fix='give one of them another "name"',
+        )
+    if project.folder == other.folder:
+        raise UserInputError(
+            f"{shown_path(other.config.path)} and {path} would both keep their state in {shown_path(project.folder)}",
+            fix="move one of them to a folder of its own, or use --persist-to DIR, where each gets one",
+        )
 
 
 def open_project(file: Path | None, environment: str | None, persist_to: Path | None) -> Project:

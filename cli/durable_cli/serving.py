@@ -1,6 +1,6 @@
-"""One run of `durable dev`: the emulator, the log, the keys and the signals, from the first process to the last.
+"""One run of `durable dev`: its workers, the keys and the signals, from the first process to the last.
 
-Decides nothing about serving or reloading; that is the emulator's. Owns the terminal.
+Decides nothing about serving or reloading; that is the emulators'. Owns the terminal.
 """
 
 from __future__ import annotations
@@ -11,103 +11,86 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NoReturn
+from collections.abc import Callable, Sequence
+from typing import Final, NoReturn
 
 import typer
 import uvloop
 
-from durable import __version__
-from durable.emulator import Emulator
 from durable.gateway.deferred_client import defer_client
+from durable.gateway.neighbours import Neighbours
 from durable.limits import GC_YOUNG_OBJECTS
-from durable.supervisor.debug_ports import LOOPBACK
-from durable.supervisor.events import ConfigRejected, DebuggerContinued, Reloaded, ReloadFailed
-from durable.supervisor.spawner import HostSpawner
-from durable_cli import console, exit_codes, report
-from durable_cli.bindings import bindings_rows, bindings_table
-from durable_cli.event_text import JsonFormatter, PrettyFormatter
+from durable.supervisor.events import DebuggerContinued
+from durable_cli import console, exit_codes
 from durable_cli.hotkeys import Hotkeys
-from durable_cli.interpreter import Interpreter
 from durable_cli.keys import Keys
-from durable_cli.project import Project, tell_warnings, warning_text
-from durable_cli.request_log import BackgroundWriter, RequestLog
+from durable_cli.request_log import BackgroundWriter
 from durable_cli.terminal_handover import TerminalHandover
-
-if TYPE_CHECKING:
-    from durable.gateway.accepted_sockets import OnReload
+from durable_cli.worker_run import Options, Worker, WorkerRun
 
 CLEAR_SCREEN: Final = "\x1b[2J\x1b[3J\x1b[H"
 """Erase what is seen, erase what was scrolled away, go to the first line (ECMA-48, xterm)."""
 
 
-@dataclass(frozen=True)
-class Options:
-    """What was typed after `durable dev` that is not a setting of the configuration."""
-
-    reload: bool = True
-    sockets_on_reload: OnReload = "keep"
-    json: bool = False
-    debug_port: int | None = None
-    quiet: bool = False
-    verbose: bool = False
-
-
-def serve(project: Project, interpreter: Interpreter, spawner: HostSpawner, options: Options) -> None:
-    """Run until Ctrl+C or SIGTERM. Raises what kept it from starting."""
+def serve(workers: Sequence[Worker], options: Options) -> None:
+    """Run until Ctrl+C or SIGTERM; the first worker has the port. Raises what kept it from starting."""
     defer_client()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(project, interpreter, spawner, options))
+        runner.run(_serve(workers, options))
 
 
-async def _serve(project: Project, interpreter: Interpreter, spawner: HostSpawner, options: Options) -> None:
-    run = _Run(project, interpreter, spawner, options)
+async def _serve(workers: Sequence[Worker], options: Options) -> None:
+    run = _Run(workers, options)
     run.listen_to_signals()
     await run.serve()
 
 
 class _Run:
-    def __init__(self, project: Project, interpreter: Interpreter, spawner: HostSpawner, options: Options) -> None:
-        self._project = project
+    def __init__(self, workers: Sequence[Worker], options: Options) -> None:
         self._options = options
-        self._interpreter = interpreter
         self._loop = asyncio.get_running_loop()
-        self._ink = console.stderr_ink()
-        self._json = JsonFormatter(quiet=options.quiet, verbose=options.verbose) if options.json else None
         self._writer = BackgroundWriter(sys.stderr)
-        self._pretty = PrettyFormatter(self._ink, quiet=options.quiet, verbose=options.verbose, watching=options.reload)
-        self._pretty.width = console.terminal_width
-        self._log = RequestLog(self._json or self._pretty, self._writer, self._loop.call_later)
-        self._emulator = Emulator(
-            project.config,
-            spawner,
-            reread=project.read_again,
-            watch=options.reload,
-            on_reload=options.sockets_on_reload,
-            verbose=options.verbose,
-            on_event=self._on_event,
-            debug_port=options.debug_port,
-        )
-        for formatter in (self._json, self._pretty):
-            if formatter is not None:
-                formatter.clock = self._emulator.clock_mark
         self._stop = asyncio.Event()
         self._started = False
         self._ready_told = False
-        self._load_failure = exit_codes.DONE
-        self._keys = Keys(self._emulator, self, self._ink, stop=self._ask_to_stop) if self._has_keys() else None
+        self._keys: Keys | None = None
+        self._handover: TerminalHandover | None = None
+        neighbours = Neighbours()
+        self._runs: list[WorkerRun] = []
+        hosts = 0
+        for worker in workers:
+            config = worker.project.config
+            self._runs.append(
+                WorkerRun(
+                    worker,
+                    options,
+                    label=config.name if len(workers) > 1 else "",
+                    debug_port=options.debug_port and options.debug_port + hosts,
+                    neighbours=neighbours,
+                    writer=self._writer,
+                    hear=self._hear,
+                )
+            )
+            hosts += config.dev.hosts
+        self._first = self._runs[0]
+        self._log = self._first.log
+        if self._has_keys():
+            emulators = [run.emulator for run in self._runs]
+            self._keys = Keys(emulators, self, console.stderr_ink(), stop=self._ask_to_stop)
         self._terminal = Hotkeys(self._keys.table if self._keys is not None else {})
-        self._handover = TerminalHandover(self._terminal, self._log, self._writer) if self._has_keys() else None
+        if self._has_keys():
+            self._handover = TerminalHandover(self._terminal, self, self._writer)
 
     # --- from start to end --------------------------------------------------------------------------------------------
     async def serve(self) -> None:
-        starting = asyncio.ensure_future(self._emulator.start())
+        starting = asyncio.ensure_future(self._start())
         stopping = asyncio.ensure_future(self._stop.wait())
         try:
-            # One turn of the loop: the host's process is born before we spend time on words.
+            # One turn of the loop: the hosts' processes are born before we spend time on words.
             await asyncio.sleep(0)
-            self._tell_bindings()
+            started = [run.worker.project.config.name for run in self._runs]
+            for run in self._runs:
+                run.tell_bindings(started)
             await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if starting.done():
                 await starting
@@ -118,87 +101,70 @@ class _Run:
             stopping.cancel()
             starting.cancel()
             await asyncio.gather(starting, stopping, return_exceptions=True)
-            await self._emulator.stop()
-            self._log.flush()
+            await asyncio.gather(*(run.emulator.stop() for run in self._runs))
+            self.flush()
             self._writer.close()
+
+    async def _start(self) -> None:
+        # All of them are there before the first program is loaded, which may be bound to any of them.
+        for run in self._runs:
+            run.emulator.open()
+        starts = [asyncio.ensure_future(run.emulator.start()) for run in self._runs]
+        try:
+            await asyncio.gather(*starts)
+        finally:
+            for start in starts:
+                start.cancel()
+            await asyncio.gather(*starts, return_exceptions=True)
 
     def _tell_start(self) -> None:
         self._started = True
         gc.freeze()  # modules live as long as the process: no collection looks at them again
         gc.set_threshold(GC_YOUNG_OBJECTS)
         gc.enable()
-        if self._load_failure == exit_codes.DONE:
-            self._tell_ready()
-        elif not self._options.reload:
+        failures = [run.load_failure for run in self._runs if run.load_failure != exit_codes.DONE]
+        if failures and not self._options.reload:
             # Nobody waits for a save that would mend it. What is wrong was told by the event.
-            raise typer.Exit(self._load_failure)
-        self._tell_debug_ports()
+            raise typer.Exit(failures[0])
+        for run in self._runs[1:]:
+            run.tell_address()
+        if self._first.load_failure == exit_codes.DONE:
+            self._tell_ready()
+        for run in self._runs:
+            run.tell_debug_ports()
         if self._keys is not None:
             self._keys.help()
 
-    def _on_event(self, event: object) -> None:
-        match event:
-            case ReloadFailed(serving=0):
-                self._load_failure = exit_codes.USER_CODE
-            case ConfigRejected(serving=0):
-                self._load_failure = exit_codes.USAGE
-            case Reloaded():
-                self._load_failure = exit_codes.DONE
-                if self._started:
-                    self._tell_ready()
-            case _:
-                pass
+    def _hear(self, run: WorkerRun, event: object) -> None:
+        """Any event of any worker."""
+        if not self._ready_told and self._started and self._first.load_failure == exit_codes.DONE:
+            self._tell_ready()
         # That the prompt is gone need not be told to whoever was sitting there.
-        if self._json is not None or not isinstance(event, DebuggerContinued):
-            self._log.add(event)
+        if self._options.json or not isinstance(event, DebuggerContinued):
+            run.log.add(event)
         if self._keys is not None:
-            self._keys.hear(event)
+            self._keys.hear(event, run)
         if self._handover is not None:
             self._handover.hear(event)
 
     # --- words --------------------------------------------------------------------------------------------------------
-    def _tell_bindings(self) -> None:
-        config = self._project.config
-        if self._json is not None:
-            bindings = [{"name": name, "kind": kind, "what": what} for name, kind, what in bindings_rows(config)]
-            warnings = [warning_text(warning) for warning in config.warnings]
-            self._log.say(
-                self._json.line("starting", version=__version__, name=config.name, bindings=bindings, warnings=warnings)
-            )
-            return
-        tell_warnings(self._project)
-        heading = f"{self._ink.paint(f'durable {__version__}', 'bold')}  {config.name}"
-        if config.environment is not None:
-            heading += f" [{config.environment}]"
-        lines = [
-            f"{heading}  {self._ink.paint(report.shown_path(config.path), 'dim')}",
-            bindings_table(config, self._ink),
-        ]
-        if self._options.verbose:
-            lines.append(f"  Python: {self._interpreter.path} ({self._interpreter.reason})")
-        self._log.say("\n".join(lines))
-        self._log.flush()
-
     def _tell_ready(self) -> None:
         """The one line on standard output, once: whoever started us may wait for it."""
         if self._ready_told:
             return
         self._ready_told = True
-        self._log.flush()
+        self.flush()
         # Whoever reads our output may be gone; that is no reason to stop serving.
         with contextlib.suppress(OSError, ValueError):
-            sys.stdout.write(f"Ready on {self._emulator.url}\n")
+            sys.stdout.write(f"Ready on {self._first.emulator.url}\n")
             sys.stdout.flush()
-        if self._json is not None:
-            self._log.say(self._json.line("ready", url=self._emulator.url))
+        if self._first.json is not None:
+            self._log.say(self._first.json.line("ready", url=self._first.emulator.url))
 
-    def _tell_debug_ports(self) -> None:
-        ports = self._emulator.debug_ports
-        if ports and self._json is not None:
-            self._log.say(self._json.line("debug", ip=LOOPBACK, ports=ports))
-        elif ports:
-            shown = ", ".join(f"{LOOPBACK}:{port}" for port in ports)
-            self._log.say(self._ink.paint(f"debugpy waits for your editor on {shown}", "cyan"))
+    def flush(self) -> None:
+        """Hand every worker's lines over, now."""
+        for run in self._runs:
+            run.log.flush()
 
     # --- signals ------------------------------------------------------------------------------------------------------
     def listen_to_signals(self) -> None:
@@ -215,7 +181,8 @@ class _Run:
 
     def _end_at_once(self) -> NoReturn:
         """Hosts end with us: their channel is at its end. What was acknowledged is on disk."""
-        self._emulator.kill()
+        for run in self._runs:
+            run.emulator.kill()
         if self._handover is not None:
             self._handover.end()
         self._terminal.restore()
@@ -223,7 +190,7 @@ class _Run:
 
     # --- keys ---------------------------------------------------------------------------------------------------------
     def _has_keys(self) -> bool:
-        return self._json is None and console.interactive()
+        return not self._options.json and console.interactive()
 
     def say(self, text: str) -> None:
         """A line of the keys, in its place among those of the log."""
@@ -231,12 +198,13 @@ class _Run:
 
     def ask(self, prompt: str, answered: Callable[[str], object]) -> None:
         """Have a line typed behind `prompt`."""
-        self._log.flush()
+        self.flush()
         self._writer.write(prompt)
         self._terminal.ask(answered, self._writer.write)
 
     def clear(self) -> None:
         """Empty the screen, what was scrolled away with it."""
-        self._log.flush()
-        self._pretty.failures.forget()
+        self.flush()
+        for run in self._runs:
+            run.pretty.failures.forget()
         self._writer.write(CLEAR_SCREEN)

@@ -22,16 +22,19 @@ from durable import config as configuration
 from durable.clock import SystemClock
 from durable.config import Config
 from durable.errors import LoadFailedError
+from durable.gateway.asset_front import AssetFront
 from durable.gateway.cron_triggers import CronTriggers
 from durable.gateway.driven_alarms import DrivenAlarms
 from durable.gateway.events import ClockMoved, Event, HostLog, UserCodeFailed
 from durable.gateway.index_writer import IndexWriter
 from durable.gateway.life import Life
 from durable.gateway.link import HostLink
+from durable.gateway.neighbours import Neighbours
 from durable.gateway.relay import Relay
 from durable.gateway.router import Router
 from durable.gateway.time_control import TimeControl
 from durable.gateway.timeline import GatewayTimeline
+from durable.limits import PORTABILITY_PLACES_MAX
 from durable.storage.class_life.applying import open_state
 from durable.storage.layout import StateLayout
 from durable.storage.state_db import StateDatabase
@@ -40,7 +43,7 @@ from durable.supervisor.debug_ports import DebugPorts
 from durable.supervisor.events import RestartNeeded
 from durable.supervisor.host_output import echo_output
 from durable.supervisor.preparation import Preparation
-from durable.supervisor.program import Program
+from durable.supervisor.program import Program, asset_folders, private_paths
 from durable.supervisor.repeated_failures import RepeatedFailures
 from durable.supervisor.run_file import RunFile
 from durable.supervisor.shown_failures import ShownFailures
@@ -48,7 +51,6 @@ from durable.supervisor.spawner import HostSpawner
 from durable.supervisor.supervisor import Supervisor
 from durable.supervisor.timeline_lines import HOST_LINES
 from durable.wire.messages import ErrorReport, Log, NamespaceInfo
-from durable.wire.redaction import Redaction
 
 if TYPE_CHECKING:
     from durable.gateway.accepted_sockets import OnReload
@@ -103,13 +105,15 @@ class Emulator:
         on_reload: OnReload = "keep",
         verbose: bool = False,
         debug_port: int | None = None,
+        neighbours: Neighbours | None = None,
     ) -> None:
         """`spawner` knows the state directory, and may have begun; it ends with the emulator.
 
         `reread` reads the configuration anew, with what was typed laid over it; else the file is read with `overrides`.
         `watch` False does not reload on save; `on_reload` is for WebSockets; `verbose` also tells which objects come
         into memory and leave it. `debug_port` is where
-        editors attach to the hosts of a spawner with `debug`: 0 takes free ones.
+        editors attach to the hosts of a spawner with `debug`: 0 takes free ones. `neighbours` are other workers in this
+        process; all of them `open` before the first of them starts.
         """
         self._debug_ports: DebugPorts | None = None
         self._debug_port = debug_port
@@ -122,8 +126,13 @@ class Emulator:
         self._layout = StateLayout(state)
         self._run_file = RunFile(state.parent / "run" / "emulator.json")
         self._spawner = spawner
-        self._redaction = Redaction()
+        self._neighbours = neighbours or Neighbours()
+        self._place = self._neighbours.join(config)
+        self._missing_told: frozenset[str] = frozenset()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._redaction = self._neighbours.redaction
         self._redaction.learn(os.environ)
+        self._assets = AssetFront()
         self._reread = reread or (lambda: _read_again(config, overrides or {}))
         self._clock = SystemClock()
         self._timeline = GatewayTimeline(self._clock, HOST_LINES)
@@ -135,20 +144,34 @@ class Emulator:
         self._ending = AsyncExitStack()
         self._links: list[HostLink] | None = []
         """Links opened before there were client sockets to tell of them."""
+        self._opened: Program | None = None
         self._class_names: dict[str, str] = {}
         self._settings_told: set[str] = set()
+        self._told: set[str] = set()
+        """What hosts have said that need not be said again."""
 
     # --- life ---------------------------------------------------------------------------------------------------------
+    def open(self) -> None:
+        """The first part of `start`: begin the hosts, open the state, and let other workers find this one."""
+        self._ending.callback(self._place.leave)
+        self._ending.callback(self._spawner.end)
+        self._ending.callback(self._on_event.close)
+        self._spawner.begin(self.config.dev.hosts)
+        program = self._opened = self._open_state()
+        self.router = self._place.router = Router(self.config.dev.hosts, clock=self._clock)
+        self._place.learn(self.config, program.namespaces)
+
     async def start(self) -> None:
         """Serve, or raise what is in the way; a program that cannot be loaded is reported and prevents nothing.
 
         Raises `StateInUseError`, `MigrationError` for what only `durable migrate` may do, and other `UserInputError`s
         for a port, a directory or an interpreter that cannot be used. To be followed by `stop` in any case.
         """
-        self._ending.callback(self._spawner.end)
-        self._ending.callback(self._on_event.close)
-        self._spawner.begin(self.config.dev.hosts)
-        program = self._open_state()
+        if self._opened is None:
+            self.open()
+        assert self._opened is not None
+        # Anew: other workers may have been opened since.
+        program = replace(self._opened, surroundings=self._neighbours.surroundings(self.config))
         self._build_engine(program)
         self.supervisor.begin(self._spawner.take())
         # One turn of the loop: the hosts are told what to load, and do it while this process imports aiohttp.
@@ -164,6 +187,8 @@ class Emulator:
         await self.supervisor.start(self._sockets)
         self._alarms.start(self._class_names)
         self._crons.start()
+        self._place.on_change = self._neighbour_changed
+        self._neighbour_changed()
         self._run_file.write(url=self.url, token=self.token, started_ms=self._clock.wall_ms())
         self._ending.callback(self._run_file.remove)
 
@@ -258,13 +283,14 @@ class Emulator:
         self._clock.set(self._state_db.clock)
         if not self._clock.setting.is_machine_time:
             self._on_event(ClockMoved(self._clock.wall_ms(), self._clock.offset_ms, self._clock.is_frozen))
-        self._preparation = Preparation(self._layout, self._state_db, self._clock, random.SystemRandom())
+        self._preparation = Preparation(
+            self._layout, self._state_db, self._clock, random.SystemRandom(), self._neighbours.surroundings
+        )
         return self._preparation.prepare(self.config)
 
     def _build_engine(self, program: Program) -> None:
         """Everything that takes part in loading the program."""
-        self.router = Router(self.config.dev.hosts, clock=self._clock)
-        self._relay = Relay(self.router, self._on_event)
+        self._relay = Relay(self.router, self._on_event, self._place.route, self._neighbours.holders)
         self._index = IndexWriter(self._layout, self._clock)
         self._ending.push_async_callback(self._index.close)
         self._alarms = DrivenAlarms(
@@ -302,7 +328,7 @@ class Emulator:
             on_event=self._on_event,
             python=self._spawner.python,
             watch=self._watch,
-            unwatched=[self._layout.state, self._state, self._state.parent / "run"],
+            unwatched=[self._layout.state, self._state, self._state.parent / "run", *asset_folders(self.config)],
         )
         self._ending.push_async_callback(self.supervisor.stop)
         if self._debug_port is not None:
@@ -314,6 +340,7 @@ class Emulator:
         link = HostLink(channel, number, shard, on_event=self._on_event, on_ended=on_ended)
         self.time.listen(link)
         self._life.listen(link)
+        self._neighbours.listen(link)
         self._relay.serve(link)
         self._index.listen(link)
         self._timeline.listen(link)
@@ -327,7 +354,9 @@ class Emulator:
     def _log(self, log: Log) -> None:
         if log.error is not None:
             self._on_event(UserCodeFailed(log.error, "", ""))
-        else:
+        elif log.once not in self._told:
+            if log.once and len(self._told) < PORTABILITY_PLACES_MAX:
+                self._told.add(log.once)
             self._on_event(HostLog(log.level, log.text, log.label))
 
     # --- with aiohttp -------------------------------------------------------------------------------------------------
@@ -347,6 +376,7 @@ class Emulator:
         self._sockets = ClientSockets(
             self.router, self._on_reload, on_event=self._on_event, class_name=self._class_name, clock=self._clock
         )
+        self._place.room, self._sockets.room_of = self._sockets, self._neighbours.room_of
         links, self._links = self._links or [], None
         for link in links:
             self._sockets.listen(link)
@@ -379,8 +409,9 @@ class Emulator:
             connect_socket=self._sockets.connect,
             admin=admin.handle,
             fire_cron=self._crons.fire,
+            assets=self._assets,
             on_event=self._on_event,
-            class_names=self._class_names,
+            class_names=self._neighbours.class_names,
             redact=self._redaction.report,
             clock=self._clock,
         )
@@ -490,11 +521,24 @@ class Emulator:
         self._program = program
         self._redaction.learn({**program.config.vars, **program.config.secrets}, program.config.secrets)
         self._class_names.update({namespace.key: namespace.class_name for namespace in program.namespaces})
+        self._assets.configure(program.config, private_paths(program.config, program.state))
         self._crons.set_expressions(program.config.crons)
         self._alarms.set_namespaces([namespace.key for namespace in program.namespaces])
+        self._place.learn(program.config, program.namespaces)
+        missing = frozenset(program.surroundings.missing.values())
+        for sentence in sorted(missing - self._missing_told):
+            self._on_event(HostLog("warning", sentence))
+        self._missing_told = missing
+
+    def _neighbour_changed(self) -> None:
+        """What this program finds of another worker may be something else now: then it is loaded anew."""
+        if self._neighbours.surroundings(self.config) != self._program.surroundings:
+            task = asyncio.get_running_loop().create_task(self.reload())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     def _class_name(self, namespace: str) -> str:
-        return self._class_names.get(namespace, namespace)
+        return self._neighbours.class_names.get(namespace, namespace)
 
 
 def _read_again(config: Config, overrides: Mapping[str, object]) -> Config:

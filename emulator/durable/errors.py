@@ -1,5 +1,15 @@
 """Every exception of the product, one tree; facts are attributes, the sentence is `str()`.
 
+What the platform raises to user code is a JsException, too, which is what its Python SDK calls all of it: the classes
+marked with *, and
+
+JsException                what user code may catch on the platform as well; has `name` and `message`
+├── JsTypeError (also TypeError)      a value of the wrong kind, refused as the platform does; called "TypeError"
+├── JsRangeError (also ValueError)    a value out of bounds; called "RangeError"
+├── AbortError (also OSError)         `fetch` had no answer
+├── DisconnectedError (also ConnectionError)   a WebSocket's connection broke off
+└── PythonError                       what code raised in another actor; also of its own type, where it has one here
+
 DurableError
 ├── UserInputError             what the user typed or configured: exit code 2
 │   ├── ConfigError            a place in durable.toml or wrangler.*; carries file, line, column
@@ -8,18 +18,19 @@ DurableError
 ├── StateInUseError            another process holds the state directory: exit code 4
 ├── UserCodeError              the user's program failed: exit code 5
 │   └── LoadFailedError        it could not be imported, or a bound class is missing
-├── ActorError                 what callers of an actor see when the platform, not the code, failed them
+├── ActorError*                what callers of an actor see when the platform, not the code, failed them
 │   ├── ActorResetError        the actor was reset: abort, broken gate, failed critical section, storage failure
 │   ├── OverloadedError        too many events queued; do not retry at once
 │   ├── HostGoneError          the process that ran the actor is gone; safe to retry if idempotent
 │   ├── ReloadingError         the program was replaced before it answered; safe to retry if idempotent
 │   └── ProgramBrokenError     no program runs: the one on disk cannot be loaded and none was loaded before it
-├── StorageError               storage refused or failed
+├── RefusedError*              the platform's own refusal of a call, other than for the kind of its arguments
+├── StorageError*              storage refused or failed
 │   ├── SqlError               SQLite's message in the platform's wording
 │   ├── CorruptValueError (also ValueError)   bytes that are not an encoded value
 │   ├── NewerStateError        a state directory that a newer version wrote; it is left alone
 │   └── StorageCorruptError    a file that is not what its object wrote; names the file
-├── DataCloneError (also TypeError)   a value that cannot be stored or sent
+├── DataCloneError* (also TypeError)  a value that cannot be stored or sent
 ├── PortabilityError (also TypeError)   what only the platform would refuse, where the settings ask for its rules
 ├── DebuggerUnavailableError   user code stops in a debugger, and no terminal is there for it
 ├── WireError                  the other process broke the protocol: a bug of ours
@@ -29,6 +40,95 @@ DurableObjectAbort (BaseException)    `ctx.abort()`; user code cannot swallow it
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+_E = TypeVar("_E", bound="JsException")
+
+
+class _Sentence:
+    """`error.message`, unless the exception brings an attribute of this name itself."""
+
+    def __get__(self, error: BaseException | None, owner: type) -> Any:
+        return self if error is None else str(error)
+
+
+class JsException(Exception):
+    """Root of what the platform raises to user code; `pyodide.ffi` and `js.Error` have it under its names there."""
+
+    # No data descriptors: exceptions of user code are of this class too, and may have attributes of these names.
+    name: str = "Error"
+    """What JavaScript calls it: "TypeError"."""
+
+    if TYPE_CHECKING:
+        message: str
+        remote: bool
+        durable_object_reset: bool
+        overloaded: bool
+        retryable: bool
+        durable_object_id: str | None
+    else:
+        message = _Sentence()
+
+        def __getattr__(self, name: str) -> Any:
+            if name in _FLAGS:
+                snake = _FLAGS[name]
+                return None if snake == name else getattr(self, snake)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    @classmethod
+    def new(cls: type[_E], message: str = "", options: Mapping[str, Any] | None = None) -> _E:
+        """`js.Error.new("why")`, to be raised; the option `cause` is another exception."""
+        error = cls(message)
+        error.__cause__ = (options or {}).get("cause")
+        return error
+
+
+_FLAGS = {
+    "remote": "remote",
+    "overloaded": "overloaded",
+    "retryable": "retryable",
+    "durable_object_reset": "durable_object_reset",
+    "durableObjectReset": "durable_object_reset",
+    "durable_object_id": "durable_object_id",
+    "durableObjectId": "durable_object_id",
+}
+"""What a call that failed says of itself, in both spellings; None where nothing is said."""
+
+
+class JsTypeError(JsException, TypeError):
+    """A value of the wrong kind."""
+
+    name = "TypeError"
+
+
+class JsRangeError(JsException, ValueError):
+    """A value out of bounds."""
+
+    name = "RangeError"
+
+
+class AbortError(JsException, OSError):
+    """A request had no answer: nobody there, or whoever was asked failed."""
+
+    name = "AbortError"
+
+
+class DisconnectedError(JsException, ConnectionError):
+    """What a handler or listener is told of a WebSocket whose connection broke off."""
+
+
+# As people and reports are told: who writes Python looks for a TypeError, who wrote JavaScript for a RangeError.
+JsTypeError.__name__ = "TypeError"
+JsRangeError.__name__ = "ValueError"
+DisconnectedError.__name__ = "ConnectionError"
+
+
+class PythonError(JsException):
+    """What code of another actor raised; mixed into its own type in programs that are written for the platform."""
+
+    name = "PythonError"
 
 
 class DurableError(Exception):
@@ -100,7 +200,7 @@ class LoadFailedError(UserCodeError):
     """The user's program could not be imported, or a bound class is missing from it."""
 
 
-class ActorError(DurableError):
+class ActorError(DurableError, JsException):
     """What a caller sees when the platform, not the code it called, failed it."""
 
     remote: bool = False
@@ -141,7 +241,11 @@ class ProgramBrokenError(ActorError):
     """No program runs: the one on disk cannot be loaded, and none was loaded before it."""
 
 
-class StorageError(DurableError):
+class RefusedError(DurableError, JsException):
+    """What user code asked of the platform is not to be had."""
+
+
+class StorageError(DurableError, JsException):
     """Storage refused or failed an operation.
 
     `critical` says that writes of the running turn are already lost: the actor must be reset to its last commit.
@@ -190,8 +294,10 @@ class StorageCorruptError(StorageError):
         self.file = file
 
 
-class DataCloneError(DurableError, TypeError):
+class DataCloneError(DurableError, JsException, TypeError):
     """A value that can be neither stored nor sent."""
+
+    name = "DataCloneError"
 
 
 class PortabilityError(DurableError, TypeError):

@@ -292,6 +292,10 @@ CONNECT_SECONDS_MAX: Final = 30.0
 """How long `fetch` may take to connect to a server outside (ours)."""
 HTTP_BODY_BYTES_MAX: Final = 100 * MIB
 """Request body (platform, free and pro plans)."""
+FORM_PARTS_MAX: Final = 10_000
+"""Fields of one multipart/form-data body (ours)."""
+FORM_PART_HEAD_BYTES_MAX: Final = 16 * KIB
+"""Header lines of one field of such a body, its name and filename among them (ours)."""
 BODY_STALL_SECONDS_MAX: Final = 60.0
 """How long a client may send nothing of a body it announced, or take nothing of a response (ours)."""
 BODY_LINGER_SECONDS: Final = 10.0
@@ -306,6 +310,8 @@ HELD_REQUESTS_MAX: Final = 10_000
 """Requests that wait while hosts are replaced; more are answered 503 (ours)."""
 HOLD_SECONDS_MAX: Final = 30.0
 """How long a request waits for a host before it is answered 503 (ours)."""
+NEIGHBOUR_HOLD_SECONDS: Final = 1.0
+"""How long a call of another worker waits for the end of a reload before it goes to the hosts that are left (ours)."""
 
 # --- reload ---------------------------------------------------------------------------------------------------
 DRAIN_SECONDS: Final = 3.0
@@ -389,6 +395,8 @@ MEMORY_AGAIN_SECONDS: Final = 0.5
 # --- configuration --------------------------------------------------------------------------------------------
 CONFIG_BYTES_MAX: Final = 256 * KIB
 """One configuration file (ours)."""
+NEARBY_FOLDERS_MAX: Final = 200
+"""Folders beside a project that are searched for the worker which one of its bindings names (ours)."""
 CONFIG_DEPTH_MAX: Final = 64
 """Nesting of arrays and tables, and parts of a dotted key: TOML parsers are quadratic or recursive in them (ours)."""
 CONFIG_WORD_CHARACTERS_MAX: Final = 1024
@@ -404,7 +412,15 @@ MIGRATIONS_MAX: Final = 1000
 NEIGHBOUR_PROJECTS_MAX: Final = 200
 """Folders beside a project that are searched for the worker that a class is transferred from (ours)."""
 BINDINGS_MAX: Final = 1000
-"""Entries of `[[durable_objects.bindings]]` (ours)."""
+"""Entries of `[[durable_objects.bindings]]`, and of `[[services]]` (ours)."""
+ASSET_PATTERNS_MAX: Final = 100
+"""Paths of `run_worker_first` (platform)."""
+ASSET_PATTERN_CHARACTERS_MAX: Final = 100
+"""One of these paths (platform)."""
+ASSETS_IGNORE_BYTES_MAX: Final = 64 * KIB
+"""One `.assetsignore` file (ours)."""
+ASSET_PATH_CHARACTERS_MAX: Final = 4096
+"""The path of a request that is looked for among the assets; a longer one is the worker's (ours)."""
 HOSTS_MAX: Final = 64
 """Host processes of one emulator (ours)."""
 SECRETS_BYTES_MAX: Final = 256 * KIB
@@ -416,7 +432,7 @@ VALUE_DEPTH_MAX: Final = 128
 
 # --- portability ----------------------------------------------------------------------------------------------
 PORTABILITY_PLACES_MAX: Final = 10_000
-"""Places in user code that one process warns about; further ones stay unmentioned (ours)."""
+"""Places in user code that one process warns about, and one gateway passes on; further ones stay unmentioned (ours)."""
 
 # --- schema of objects ----------------------------------------------------------------------------------------
 SCHEMA_FILES_MAX: Final = 9999

@@ -48,6 +48,7 @@ class Dev:
     def __init__(
         self, folder: Path, *words: str, durable: Sequence[str] = DURABLE, environ: Mapping[str, str] | None = None
     ) -> None:
+        self.folder = folder
         self.process = subprocess.Popen(
             [*durable, "dev", "--port", "0", *words],
             cwd=folder,

@@ -323,14 +323,14 @@ os.execv(sys.argv[1], sys.argv[1:])
 class Keyboard:
     """`durable dev` on a terminal of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *words: str) -> None:
         self.hand, terminal = os.openpty()
         self.before = termios.tcgetattr(terminal)
         self.terminal = terminal
         self.seen = ""
         self.process = subprocess.Popen(
             # A new session has no terminal; the child takes this one before it becomes the command.
-            [sys.executable, "-c", TAKE_TERMINAL, *DURABLE, "dev", "--port", "0"],
+            [sys.executable, "-c", TAKE_TERMINAL, *DURABLE, "dev", "--port", "0", *words],
             cwd=folder,
             stdin=terminal,
             stdout=terminal,

@@ -103,7 +103,7 @@ def refused(result: subprocess.CompletedProcess[str]) -> tuple[int, str]:
 def test_no_configuration_says_what_was_looked_for_and_where(tmp_path: Path, words: tuple[str, ...]) -> None:
     assert refused(typed(tmp_path, *words)) == (
         2,
-        "error: no configuration found: looked for durable.toml, wrangler.toml, wrangler.jsonc or wrangler.json in "
+        "error: no configuration found: looked for durable.toml, wrangler.json, wrangler.jsonc or wrangler.toml in "
         f"{tmp_path} and in every folder above it\n"
         "  fix: durable init",
     )

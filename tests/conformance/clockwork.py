@@ -27,7 +27,7 @@ from durable.storage.sync_pool import Disk
 from durable.wire import messages as wire
 from durable.wire.messages import ActorKey
 from durable.wire.socket_pair import channel_pair
-from tests.conformance.stage import Part, Stage, Thing, program
+from tests.conformance.stage import Part, Stage, Thing
 from tests.integration.conftest import KEY
 
 WAIT_SECONDS = 20.0
@@ -80,7 +80,7 @@ class Clockwork:
         self._hosts = 0
 
     async def start_host(self, compatibility_date: str = "2026-11-01") -> None:
-        (self.folder / "main.py").write_text(program(self.actor))
+        (self.folder / "main.py").write_text(self.stage.main(self.actor))
         ours, theirs = channel_pair()
         self._hosts += 1
         loop = asyncio.get_running_loop()

@@ -96,8 +96,8 @@ async def get_several(thing: Thing) -> None:
     assert list((await thing.ctx.storage.get(["b", "zz", "a"])).items()) == [("a", 1), ("b", 2)]
 
 
-@FACTS.inside("11.25 id_from_string of another namespace's id is a TypeError")
-def foreign_id(thing: Thing) -> None:
+@FACTS.both("11.25 id_from_string of another namespace's id is a TypeError")
+def foreign_id(thing: Any, platform: Any) -> None:
     for foreign in ("0" * 64, thing.env.THINGS.id_from_name("a").to_string()[:-1] + "x", "zz"):
         with pytest.raises(TypeError, match="Durable Object ID is not valid for this namespace|must be 64 hex digits"):
             thing.env.THINGS.id_from_string(foreign)
@@ -105,8 +105,8 @@ def foreign_id(thing: Thing) -> None:
         thing.env.THINGS.idFromString("ab" * 32)
 
 
-@FACTS.driven("11.26 a name of 1024 bytes is in ctx.id.name, one of 1025 bytes is not")
-async def long_name(stage: Stage) -> None:
+@FACTS.both_driven("11.26 a name of 1024 bytes is in ctx.id.name, one of 1025 bytes is not")
+async def long_name(stage: Stage, platform: Any) -> None:
     async def ask(thing: Thing, name: str) -> Any:
         return await thing.env.THINGS.get_by_name(name).own_name()
 

@@ -64,6 +64,6 @@ async def sockets(stage: Stage) -> None:
 
 @FACTS.driven("8.6 a result larger than a call may carry is an error with both numbers")
 async def payload(stage: Stage) -> None:
-    stage.monkeypatch.setattr("durable.host.deliveries.RPC_PAYLOAD_BYTES_MAX", 1000)
+    stage.monkeypatch.setattr("durable.values.refusal.RPC_PAYLOAD_BYTES_MAX", 1000)
     with pytest.raises(Exception, match="limited to 32MiB, but the size of this value was: [0-9]{4} bytes"):
         await stage.run(lambda thing: "x" * 1001)

@@ -390,9 +390,11 @@ async def test_exceptions_of_the_language_keep_their_text(gateway: Any) -> None:
     assert "direct cause" in str(raised.value.__cause__)
 
 
-async def test_a_method_of_a_private_name_is_not_callable(gateway: Any) -> None:
+async def test_what_the_class_does_not_define_is_not_callable(gateway: Any) -> None:
     await gateway.start(PROGRAM)
-    for name in ("_private", "__init__", "ctx", "env", "log"):
+    # As on the platform, which hides no name that begins with one underscore.
+    await gateway.call("_private")
+    for name in ("__init__", "ctx", "env", "log"):
         with pytest.raises(TypeError, match=f'does not implement the method "{name}"'):
             await gateway.call(name)
 

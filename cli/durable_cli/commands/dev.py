@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
 import signal
 from collections.abc import Generator, Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
 import typer
 
-from durable_cli.options import ConfigOption, EnvironmentOption, PersistOption
+from durable_cli.options import EnvironmentOption, PersistOption
 
 DEBUG_PORT: Final = 5678
 """Where editors look for debugpy when nobody says anything else (code.visualstudio.com/docs/python/debugging)."""
@@ -25,7 +27,14 @@ class LogFormat(StrEnum):
 
 
 def dev(
-    config: ConfigOption = None,
+    config: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--config", "-c", metavar="FILE", show_default=False,
+            help="The configuration file. Repeat it for workers that this one is bound to: the first has the port. "
+            "Default: the nearest durable.toml, wrangler.toml or wrangler.jsonc upward.",
+        ),
+    ] = None,
     env: EnvironmentOption = None,
     ip: Annotated[
         str | None,
@@ -99,31 +108,46 @@ def dev(
         from durable.supervisor.spawner import HostSpawner
         from durable_cli import console
         from durable_cli.interpreter import choose_interpreter
-        from durable_cli.project import TypedSettings, load_project
+        from durable_cli.project import TypedSettings, load_projects
 
         if quiet and verbose:
             raise UserInputError("--quiet and --verbose exclude each other", fix="leave one of them out")
         if drop_sockets and keep_accepted:
             raise UserInputError("--drop-sockets and --keep-accepted exclude each other", fix="leave one of them out")
-        project = load_project(
-            config,
+        projects = load_projects(
+            config or (),
             env,
             persist_to,
             variables=parse_variables(var or ()),
             settings=TypedSettings(ip, port, hosts),
         )
-        interpreter = choose_interpreter(python, project.config.root)
+        interpreters = [choose_interpreter(python, project.config.root) for project in projects]
         if debug is not None:
             from durable_cli.interpreter import check_debugpy
 
-            check_debugpy(interpreter)
+            for path in {interpreter.path: interpreter for interpreter in interpreters}.values():
+                check_debugpy(path)
         terminal = log_format is LogFormat.pretty and console.interactive()
-        with HostSpawner(
-            project.state, project.config.root, python=interpreter.path, terminal=terminal, debug=debug is not None
-        ) as spawner:
-            spawner.begin(project.config.dev.hosts)
+        numbers = itertools.count(1)
+        with contextlib.ExitStack() as spawners:
+            started = [
+                spawners.enter_context(
+                    HostSpawner(
+                        project.state,
+                        project.config.root,
+                        python=interpreter.path,
+                        terminal=terminal,
+                        debug=debug is not None,
+                        numbers=numbers,
+                    )
+                )
+                for project, interpreter in zip(projects, interpreters, strict=True)
+            ]
+            for project, spawner in zip(projects, started, strict=True):
+                spawner.begin(project.config.dev.hosts)
             # From here on hosts boot in the time that our own imports take.
-            from durable_cli.serving import Options, serve
+            from durable_cli.serving import serve
+            from durable_cli.worker_run import Options, Worker
 
             options = Options(
                 reload=not no_reload,
@@ -133,7 +157,7 @@ def dev(
                 quiet=quiet,
                 verbose=verbose,
             )
-            serve(project, interpreter, spawner, options)
+            serve([Worker(*parts) for parts in zip(projects, interpreters, started, strict=True)], options)
 
 
 def with_debug_port(words: Sequence[str]) -> list[str]:

@@ -10,10 +10,9 @@ from functools import partial
 from threading import get_ident
 from typing import Any, Protocol
 
-from durable import values
 from durable.actor.engine import Engine
 from durable.actor.events import CallEvent, Event
-from durable.actor.handlers import find_method, is_awaitable, is_plain
+from durable.actor.handlers import is_awaitable, is_plain, sent_back
 from durable.actor.input_gate import CriticalSection
 from durable.actor.output_gate import OutputGate
 from durable.actor.pins import Pin, Waits, is_pinned, pins_of
@@ -64,8 +63,8 @@ class Actor(OutputGate):
 
     __slots__ = (
         "_class", "_context", "_env", "_events", "_starting", "_tasks", "_thread", "activation", "alarm_running",
-        "alarm_touched", "connections", "constructing", "has_alarm_handler", "instance", "keeps_alarm_on_delete_all",
-        "last_used", "retries_alarm", "timers", "waits",
+        "alarm_touched", "connections", "constructing", "exports", "has_alarm_handler", "instance",
+        "keeps_alarm_on_delete_all", "last_used", "retries_alarm", "timers", "waits",
     )  # fmt: skip
 
     def __init__(self, key: ActorKey, cls: Any, env: Any, engine: Engine, store: ActorStore) -> None:
@@ -85,6 +84,8 @@ class Actor(OutputGate):
         """Those of its code that are not due yet."""
         self.connections: dict[Connection, tuple[str, float]] = {}
         """Outgoing sockets that are open: where to, and when by the engine's clock they were opened."""
+        self.exports = 0
+        """Functions and RpcTargets of its code that others hold stubs of."""
         self.waits = Waits()
         self._class = cls
         self._env = env
@@ -309,7 +310,7 @@ class Actor(OutputGate):
         if self._starting or self.in_turn or self.letting_out or _calls_inside_calls >= _CALLS_INSIDE_CALLS_MAX:
             return False
         try:
-            method = find_method(self, event.label)
+            method = event.find(self)
         except TypeError:
             return False
         if not is_plain(method):
@@ -319,9 +320,9 @@ class Actor(OutputGate):
         try:
             result = self._context.copy().run(method, *event.args, **event.kwargs)
             if is_awaitable(result):
-                self._start_task(event, lambda _: _copied(result))
+                self._start_task(event, lambda _: self._sent_back(event, method, result))
             else:
-                self._settle(event, values.copy(result), None)
+                self._settle(event, sent_back(self, event.label, method, result), None)
         except DurableObjectAbort as error:
             self.reset(aborted(error))
         except BaseException as error:
@@ -330,6 +331,9 @@ class Actor(OutputGate):
             self.end_turn()
             _calls_inside_calls -= 1
         return True
+
+    async def _sent_back(self, event: CallEvent, method: Any, result: Awaitable[Any]) -> Any:
+        return sent_back(self, event.label, method, await result)
 
     async def _run(self, event: Event, run: Callable[[Actor], Awaitable[Any]]) -> None:
         self._starting -= 1
@@ -390,10 +394,6 @@ class Actor(OutputGate):
     def accept_socket(self, ws: WebSocket, tags: list[str], *, hibernatable: bool) -> None:
         self.check_usable()
         accept_socket(self, ws, tags, hibernatable=hibernatable, number=self.engine.next_socket())
-
-
-async def _copied(result: Awaitable[Any]) -> Any:
-    return values.copy(await result)
 
 
 def _quoted(key: ActorKey) -> str:

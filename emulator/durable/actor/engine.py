@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from durable.actor.portability import Portability
 from durable.actor.sockets import SocketTable
 from durable.clock import Clock
 from durable.sdk.runtime import Runtime
@@ -24,8 +23,8 @@ class Engine(Protocol):
     """What is remembered of each object, by its id."""
     sockets: SocketTable
     compatibility_date: str
-    portability: Portability | None
-    """What is told of code that would not run on the platform; None for nothing."""
+    exports: Any
+    """What actors have as `ctx.exports`."""
 
     @property
     def durable_epoch(self) -> int: ...
@@ -49,6 +48,10 @@ class Engine(Protocol):
 
     def prepare_schema(self, actor: Any, state: Any) -> None:
         """Apply the migrations that the object lacks, as part of its constructor's turn; `state` is its `ctx`."""
+        ...
+
+    def carry(self, actor: Any, result: Any) -> Any:
+        """What a caller gets of a result that is no plain value; raises DataCloneError."""
         ...
 
     def runtime(self, actor: Any) -> Runtime: ...

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from durable import values
 from durable.actor.failure import is_the_disks, with_arguments
-from durable.actor.handlers import call_relaxed, find_method, maybe_await
+from durable.actor.handlers import call_relaxed, find_function, find_method, maybe_await, sent_back
 from durable.actor.socket_delivery import arguments_of, deliver
 from durable.actor.standstill import Limit
 from durable.actor.timeline import path_of, shortened
@@ -22,6 +21,7 @@ from durable.wire.messages import AlarmDue, AlarmReply, Done, SocketClosed, Sock
 
 if TYPE_CHECKING:
     from durable.actor.actor import Actor
+    from durable.sdk.rpc import RpcStub
 
 Settle = Callable[["Actor", Any, BaseException | None], None]
 """Called once, in the turn that ends the event: `(actor, result, None)` or `(actor, None, error)`."""
@@ -70,7 +70,7 @@ class Event:
 class CallEvent(Event):
     """An RPC call. The result is copied in the turn that returned it."""
 
-    __slots__ = ("args", "caller", "kwargs", "label", "settle")
+    __slots__ = ("args", "caller", "kwargs", "label", "settle", "stubs", "target")
     kind = "call"
     can_be_turned_away = True
 
@@ -81,27 +81,47 @@ class CallEvent(Event):
         kwargs: dict[str, Any],
         settle: Settle,
         caller: Actor | None = None,
+        target: Any = None,
+        stubs: Sequence[RpcStub] = (),
     ) -> None:
+        """`target` is a function or an RpcTarget of the actor's, which is called instead; `stubs` end with the call."""
         super().__init__()
         self.label = method
         self.caller = caller
+        self.target = target
+        self.stubs = stubs
         self.args = args
         self.kwargs = kwargs
         self.settle = settle
 
     def summary(self) -> str:
-        return shortened(self.label)
+        return shortened(self.label or "a function")
+
+    def find(self, actor: Actor) -> Any:
+        """What is called; raises TypeError when there is no such thing."""
+        if self.target is None:
+            return find_method(actor.instance, self.label)
+        return find_function(self.target, self.label)
 
     async def run(self, actor: Actor) -> Any:
-        return values.copy(await maybe_await(find_method(actor, self.label)(*self.args, **self.kwargs)))
+        method = self.find(actor)
+        return sent_back(actor, self.label, method, await maybe_await(method(*self.args, **self.kwargs)))
 
     def succeed(self, actor: Actor, result: Any) -> None:
+        if self.stubs:
+            self._over()
         self.settle(actor, result, None)
 
     def fail(self, actor: Actor, error: BaseException) -> None:
+        if self.stubs:
+            self._over()
         if actor.broken is None:
             with_arguments(error, self.args, self.kwargs)
         self.settle(actor, None, error)
+
+    def _over(self) -> None:
+        for stub in self.stubs:
+            stub.dispose()
 
 
 class FetchEvent(Event):

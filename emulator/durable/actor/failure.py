@@ -14,8 +14,9 @@ from typing import Any, cast
 from durable import values
 from durable.actor.arguments import shown_arguments
 from durable.actor.failed_sql import failed_sql
+from durable.actor.foreign_errors import arriving_type
 from durable.actor.frames import frames_of, plain, user_frame
-from durable.errors import ActorError, DataCloneError, OverloadedError, SqlError, StorageError
+from durable.errors import ActorError, DataCloneError, JsException, OverloadedError, SqlError, StorageError
 from durable.limits import REPORT_ERRORS_MAX, REPORT_FRAMES_MAX
 from durable.wire.messages import ErrorReport, Frame, RelatedError
 from durable.wire.redaction import Redaction
@@ -26,13 +27,17 @@ _OF_THE_DISK = ("SQLITE_IOERR", "SQLITE_FULL", "SQLITE_CANTOPEN", "SQLITE_READON
 """Result codes, with whatever follows them, that no program can bring about (sqlite.org/rescode.html)."""
 _GIVEN, _TOLD = "_durable_given", "_durable_told"
 """What an exception carries of ours, in its `__dict__`: arguments until the report is made, and the report's id."""
-_UNSENT = frozenset([*FLAGS, _GIVEN, _TOLD])
+_CAMEL_FLAGS = {"durableObjectReset": "durable_object_reset", "durableObjectId": "durable_object_id"}
+"""The platform's names, for exceptions whose class does not know them."""
+_UNSENT = frozenset([*FLAGS, *_CAMEL_FLAGS, "durable_object_id", _GIVEN, _TOLD])
 _NOTHING_HIDDEN = Redaction()
 _numbers = itertools.count(1)
 
 
 class RemoteError(ActorError):
     """An exception of a type this process does not have; `type_name` is what it was called there."""
+
+    name = "PythonError"
 
     def __init__(self, message: str, type_name: str = "") -> None:
         super().__init__(message)
@@ -254,46 +259,60 @@ def status_of(report: ErrorReport) -> int:
     return 503 if {"overloaded", "retryable"}.intersection(report.flags) else 500
 
 
-def raise_from_report(report: ErrorReport, *, object_id: str | None = None) -> BaseException:
+def raise_from_report(report: ErrorReport, *, object_id: str | None = None, over_http: bool = False) -> BaseException:
     """The exception that a caller sees: same type where this process has it, the remote traceback as its cause.
 
-    `object_id` is that of the actor it asked.
+    `object_id` is that of the actor it asked, `over_http` whether it asked with `fetch`.
     """
-    error = _same_type(report)
+    error = _same_type(report, over_http)
     if error is None:
-        error = RemoteError(report.message, report.type)
-    for flag in FLAGS:
+        error = arriving_type(RemoteError, over_http=over_http)(report.message, report.type)
+    facts = {flag: flag in report.flags for flag in FLAGS} | {"durable_object_id": object_id}
+    if not isinstance(error, JsException):
+        facts |= {camel: facts[snake] for camel, snake in _CAMEL_FLAGS.items()}
+    for name, fact in facts.items():
         with contextlib.suppress(AttributeError, TypeError):
-            setattr(error, flag, flag in report.flags)
-    with contextlib.suppress(AttributeError, TypeError):
-        error.durable_object_id = object_id  # type: ignore[attr-defined]
+            setattr(error, name, fact)
     error.__cause__ = RemoteTraceback(report)
     return error
 
 
-def _same_type(report: ErrorReport) -> BaseException | None:
+def _same_type(report: ErrorReport, over_http: bool) -> BaseException | None:
     found: object = sys.modules.get(report.module)
     for part in report.qualname.split("."):
         found = getattr(found, part, None)
     if not (isinstance(found, type) and issubclass(found, Exception)):
         return None
+    kind = arriving_type(found, over_http=over_http)
     if not report.args:
         # Errors of the gateway's own, such as HostGoneError, consist of their message.
-        return found(report.message) if issubclass(found, ActorError) and report.module == "durable.errors" else None
-    try:
+        return kind(report.message) if issubclass(found, ActorError) and report.module == "durable.errors" else None
+    with contextlib.suppress(Exception):
         args, attributes = values.decode(report.args)
-        if found.__module__ == "builtins":
-            # Some of these keep what they say outside of `args`, and only their constructor puts it there.
-            error = found(*args)
-        else:
-            error = found.__new__(found, *args)
-            error.args = args
-        for name, value in attributes.items():
-            setattr(error, name, value)
-        str(error)
-    except Exception:
-        # A constructor or __str__ that wants more than its arguments: the message still says it all.
-        return None
+        # A class of the user's may be made in a way that a type joined with ours is not: then it arrives as itself.
+        for candidate in dict.fromkeys((kind, arriving_type(found, over_http=False), found)):
+            with contextlib.suppress(Exception):
+                return _remade(candidate, args, attributes)
+    # A constructor or __str__ that wants more than its arguments: the message still says it all.
+    return None
+
+
+def _remade(kind: type[Exception], args: tuple[Any, ...], attributes: Mapping[str, Any]) -> Exception:
+    if kind.__module__ == "builtins":
+        # Some of these keep what they say outside of `args`, and only their constructor puts it there.
+        error = kind(*args)
+    else:
+        try:
+            error = kind.__new__(kind, *args)
+        except TypeError:
+            # Of a type that is an OSError among others, the others' `__new__` make nothing.
+            if not issubclass(kind, OSError):
+                raise
+            error = OSError.__new__(kind, *args)
+        error.args = args
+    for name, value in attributes.items():
+        setattr(error, name, value)
+    str(error)
     return error
 
 

@@ -7,26 +7,64 @@ from functools import lru_cache
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, cast
 
+from durable import values
+from durable.errors import JsTypeError
+from durable.sdk import portability
 from durable.sdk.aliases import CAMEL_TO_SNAKE
-from durable.sdk.object import DurableObject
+from durable.sdk.object import DurableObject, WorkerEntrypoint
+from durable.sdk.rpc import RpcTarget
 
 if TYPE_CHECKING:
     from durable.actor.actor import Actor
 
+_BASES: tuple[type[Any], ...] = (DurableObject, WorkerEntrypoint, RpcTarget)
 _SUSPENDABLE = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 
-def find_method(actor: Actor, name: str) -> Any:
-    """The method `name` of the actor's class, in either spelling; TypeError when there is none."""
-    cls: Any = actor.instance.__class__
+def find_method(target: Any, name: str) -> Any:
+    """The method `name` of the class of an actor's instance, an entrypoint or an RpcTarget; TypeError without one."""
+    method = getattr(target, _spelling(target.__class__, name))
+    if callable(method):
+        return method
+    raise JsTypeError(f'"{name}" of {target.__class__.__name__} is not a function.')
+
+
+@lru_cache(maxsize=4096)
+def _spelling(cls: type[Any], name: str) -> str:
+    """What the class calls its method; an exception is not remembered."""
+    base: type[Any] = next((base for base in _BASES if issubclass(cls, base)), object)
     for spelling in (name, CAMEL_TO_SNAKE.get(name, name)):
         # Only what the class defines is callable, as on the platform: never what an instance happens to hold.
-        if not spelling.startswith("_") and hasattr(cls, spelling) and not hasattr(DurableObject, spelling):
-            method = getattr(actor.instance, spelling)
-            if callable(method):
-                return method
-            raise TypeError(f'"{name}" of {cls.__name__} is not a function.')
-    raise TypeError(f'The RPC receiver does not implement the method "{name}": {cls.__name__} has no such method.')
+        if hasattr(cls, spelling) and not hasattr(base, spelling) and not spelling.startswith("__"):
+            return spelling
+    raise JsTypeError(f'The RPC receiver does not implement the method "{name}": {cls.__name__} has no such method.')
+
+
+def find_function(target: Any, name: str) -> Any:
+    """What a stub calls: a function itself, with an empty name, or a method of an RpcTarget."""
+    if isinstance(target, RpcTarget):
+        if name:
+            return find_method(target, name)
+        raise JsTypeError(
+            f"this stub is of a {type(target).__name__}, which is not a function: call one of its methods"
+        )
+    if name:
+        raise JsTypeError(f'The RPC receiver does not implement the method "{name}": it is a function.')
+    return target
+
+
+def sent_back(actor: Actor, name: str, method: Any, result: Any) -> Any:
+    """What the caller of `method` gets: a copy of `result`."""
+    if portability.watch is not None:
+        code = getattr(getattr(method, "__func__", method), "__code__", None)
+        portability.look(result, f"the result of {name}()", code)
+    try:
+        copied = values.plain_copy(result)
+    except (values.Refused, RecursionError):
+        return actor.engine.carry(actor, result)
+    if values.may_be_heavy():
+        values.check_size(len(values.encode(copied)))
+    return copied
 
 
 def is_awaitable(value: Any) -> bool:
@@ -36,7 +74,7 @@ def is_awaitable(value: Any) -> bool:
 
 def is_plain(method: Any) -> bool:
     """Whether calling `method` runs it, rather than making a coroutine or a generator of it."""
-    function = getattr(method, "__func__", None)
+    function = getattr(method, "__func__", method)
     return isinstance(function, FunctionType) and _runs_at_once(function)
 
 

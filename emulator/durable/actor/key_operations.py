@@ -8,10 +8,13 @@ from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
+from durable.errors import JsTypeError
 from durable.limits import ALARM_MS_MAX
+from durable.sdk import habits
 from durable.sdk.aliases import merge_options
 from durable.sdk.storage import KeyOperations
 from durable.storage.actor_store import ActorStore
+from durable.values import Row
 
 if TYPE_CHECKING:
     from durable.actor.actor import Actor
@@ -61,8 +64,8 @@ class ActorKeyOperations(KeyOperations):
         if type(key) is str or not _is_several(key):
             return Done(kv.get(key, None if default is _UNDEFINED else default))  # type: ignore[arg-type]
         if default is not _UNDEFINED:
-            raise TypeError("get() of several keys leaves out those that are missing; default= is for one key")
-        return Done(kv.get_many(key))
+            raise JsTypeError("get() of several keys leaves out those that are missing; default= is for one key")
+        return Done(_arriving(kv.get_many(key)))
 
     def put(
         self, key: str | Mapping[str, Any], value: Any = _UNDEFINED, options: Options = None, **more: Any
@@ -71,7 +74,7 @@ class ActorKeyOperations(KeyOperations):
         if isinstance(key, Mapping):
             entries = dict(key)
             if options is not None or not (value is _UNDEFINED or value is None or isinstance(value, Mapping)):
-                raise TypeError(
+                raise JsTypeError(
                     "put() may only be called with a single key-value pair and optional options as"
                     " put(key, value, options) or with multiple key-value pairs and optional options as"
                     f" put(entries, options), got {type(value).__name__} behind the entries"
@@ -80,7 +83,7 @@ class ActorKeyOperations(KeyOperations):
             self._write(unconfirmed, lambda: kv.put_many(entries))
         else:
             if value is _UNDEFINED:
-                raise TypeError("put() called with undefined value.")
+                raise JsTypeError("put() called with undefined value.")
             if options is not None or more:
                 unconfirmed = self._write_options("put", options, more)
                 self._write(unconfirmed, lambda: kv.put(key, value))
@@ -96,7 +99,7 @@ class ActorKeyOperations(KeyOperations):
         )
 
     def list(self, options: Options = None, **more: Any) -> Awaitable[dict[str, Any]]:
-        return Done(self._store("list").kv.list(**listing("list", options, more)))
+        return Done(_arriving(self._store("list").kv.list(**listing("list", options, more))))
 
     def get_alarm(self, options: Options = None, **more: Any) -> Awaitable[int | None]:
         store = self._store("get_alarm")
@@ -112,7 +115,7 @@ class ActorKeyOperations(KeyOperations):
         actor = self._actor
         unconfirmed = (options is not None or more) and self._write_options("set_alarm", options, more, ALARM_OPTIONS)
         if actor.instance is not None and not actor.has_alarm_handler:
-            raise TypeError("Your Durable Object class must have an alarm() handler in order to call setAlarm()")
+            raise JsTypeError("Your Durable Object class must have an alarm() handler in order to call setAlarm()")
         due_ms = max(_alarm_ms(scheduled_time), actor.engine.clock.wall_ms())
         self._write(unconfirmed, lambda: store.alarm.set(due_ms))
         actor.alarm_touched = True
@@ -141,6 +144,10 @@ def listing(method: str, options: Options, more: Mapping[str, Any]) -> dict[str,
     return {name: value for name, value in merged.items() if name in LIST_BOUNDS}
 
 
+def _arriving(found: dict[str, Any]) -> dict[str, Any]:
+    return Row(found) if habits.platform else found
+
+
 def _is_several(key: object) -> bool:
     return isinstance(key, Iterable) and not isinstance(key, (str, bytes, bytearray))
 
@@ -152,15 +159,15 @@ def _alarm_ms(moment: float | datetime) -> int:
             seconds = moment.timestamp()
         except (OverflowError, ValueError, OSError) as error:
             # Local time at the ends of the calendar: what is no moment has no milliseconds either.
-            raise TypeError(f"set_alarm() takes a point in time, got {moment.isoformat()}: {error}") from None
+            raise JsTypeError(f"set_alarm() takes a point in time, got {moment.isoformat()}: {error}") from None
         # By way of whole microseconds: seconds in floats would make a millisecond the next one, and alarms late.
         moment = round(seconds * 1_000_000) / 1000
     elif isinstance(moment, bool) or not isinstance(moment, (int, float)):
-        raise TypeError(f"set_alarm() takes milliseconds since the epoch or a datetime, got {type(moment).__name__}")
+        raise JsTypeError(f"set_alarm() takes milliseconds since the epoch or a datetime, got {type(moment).__name__}")
     if isinstance(moment, float) and not math.isfinite(moment):
-        raise TypeError(f"set_alarm() takes a point in time, got {moment}")
+        raise JsTypeError(f"set_alarm() takes a point in time, got {moment}")
     if moment <= 0:
-        raise TypeError("setAlarm() cannot be called with an alarm time <= 0")
+        raise JsTypeError("setAlarm() cannot be called with an alarm time <= 0")
     if moment > ALARM_MS_MAX:
-        raise TypeError("This API doesn't support dates after 2189.")
+        raise JsTypeError("This API doesn't support dates after 2189.")
     return math.ceil(moment)

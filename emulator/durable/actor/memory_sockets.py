@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from durable.actor.handlers import is_awaitable
-from durable.errors import ActorResetError
+from durable.errors import ActorResetError, DisconnectedError
 from durable.limits import SOCKET_CLOSE_ANSWER_SECONDS_MAX
 from durable.sdk.websocket import CLOSED, CLOSING, SocketEvent, WebSocket, is_close_code
 from durable.wire.messages import SocketClose, SocketClosed, SocketFailed, SocketMessage
@@ -83,7 +83,7 @@ def _happens(socket: WebSocket, message: Heard) -> SocketEvent:
         return SocketEvent("open")
     if isinstance(message, SocketFailed):
         _is_gone(socket)
-        return SocketEvent("error", message.message, error=ConnectionError(message.message))
+        return SocketEvent("error", message.message, error=DisconnectedError(message.message))
     if not message.was_clean:
         _is_gone(socket)
     elif socket.close_sent:

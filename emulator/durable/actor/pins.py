@@ -1,6 +1,6 @@
 """What keeps an actor in memory, and for how long it may: one look for the sweep, another for whoever asks why.
 
-    running event, accept()ed socket                       for as long as they are there
+    running event, accept()ed socket, stub elsewhere       for as long as they are there
     timer, call, wait of a task (`wait_until` is one)      15 minutes each, from compatibility date 2026-10-01
     outgoing socket                                        15 minutes each
 
@@ -45,7 +45,7 @@ class Pin:
     """`Pin("timer", "timer due in 14 s at main.py:12", place="main.py:12", due_seconds=14.0)`"""
 
     kind: str
-    """"event", "waiting event", "timer", "call", "socket", "connection", "commit", "task", or what names a task."""
+    """"event", "waiting event", "timer", "call", "socket", "connection", "stub", "commit", "task", or a task's name."""
     text: str
     count: int = 1
     place: str = ""
@@ -93,7 +93,7 @@ def is_pinned(actor: Actor) -> bool:
     # First, whatever else there is: each look may be the one that sees a task begin to wait.
     if _tasks(actor, now) or actor.running_events or not actor.is_between_turns or actor.outbox:
         return True
-    return bool(_timers(actor, now) or _connections(actor, now)) or _standing(actor) > 0
+    return bool(_timers(actor, now) or _connections(actor, now)) or _standing(actor) > 0 or actor.exports > 0
 
 
 def pins_of(actor: Actor) -> list[Pin]:
@@ -113,6 +113,9 @@ def pins_of(actor: Actor) -> list[Pin]:
     standing = _standing(actor)
     if standing:
         found.append(Pin("socket", f"{standing} accept()ed socket{'s' * (standing != 1)}", standing))
+    if actor.exports:
+        text = f"{actor.exports} stub{'s' * (actor.exports != 1)} of its functions or RpcTargets held elsewhere"
+        found.append(Pin("stub", text, actor.exports))
     if not found and (not actor.is_between_turns or actor.outbox):
         found.append(Pin("commit", "a commit, or a tool that uses its file"))
     return found

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from durable.actor.key_operations import Done
-from durable.errors import StorageError
+from durable.errors import JsTypeError, StorageError
 
 if TYPE_CHECKING:
     from durable.actor.actor import Actor
@@ -63,9 +63,9 @@ def _milliseconds(moment: Any) -> int:
     if isinstance(moment, datetime):
         return math.floor(moment.timestamp() * 1000)
     if isinstance(moment, bool) or not isinstance(moment, (int, float)):
-        raise TypeError(
+        raise JsTypeError(
             f"get_bookmark_for_time() takes milliseconds since the epoch or a datetime, got {type(moment).__name__}"
         )
     if not math.isfinite(moment) or moment < 0:
-        raise TypeError(f"get_bookmark_for_time() takes a point in time, got {moment}")
+        raise JsTypeError(f"get_bookmark_for_time() takes a point in time, got {moment}")
     return math.floor(moment)

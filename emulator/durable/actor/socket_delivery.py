@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from durable.actor.handlers import call_relaxed, maybe_await
 from durable.actor.memory_sockets import deliver_in_memory
 from durable.actor.sockets import SocketRecord, web_socket_of
-from durable.errors import ActorError
+from durable.errors import ActorError, DisconnectedError
+from durable.sdk import habits
 from durable.sdk.aliases import find_handler
 from durable.sdk.websocket import CLOSED, CLOSING, WebSocket, is_close_code
 from durable.wire.messages import SocketClosed, SocketFailed, SocketMessage
@@ -54,11 +55,11 @@ async def deliver(actor: Actor, message: SocketMessage | SocketClosed | SocketFa
 async def _call(actor: Actor, socket: WebSocket, message: SocketMessage | SocketClosed | SocketFailed) -> None:
     args: tuple[object, ...]
     if isinstance(message, SocketMessage):
-        name, args = "web_socket_message", (message.text if message.text is not None else message.binary,)
+        name, args = "web_socket_message", (_said(message),)
     elif isinstance(message, SocketClosed):
         name, args = "web_socket_close", (message.code, message.reason, message.was_clean)
     else:
-        name, args = "web_socket_error", (ConnectionError(message.message),)
+        name, args = "web_socket_error", (DisconnectedError(message.message),)
     handler = find_handler(actor.instance, name)
     if handler is None:
         return
@@ -67,6 +68,10 @@ async def _call(actor: Actor, socket: WebSocket, message: SocketMessage | Socket
         await _call_within(limits_ms[actor.key.id], handler, (socket, *args))
     else:
         await maybe_await(call_relaxed(handler, socket, *args))
+
+
+def _said(message: SocketMessage) -> object:
+    return message.text if message.text is not None else habits.arrived(message.binary or b"")
 
 
 def arguments_of(message: SocketMessage | SocketClosed | SocketFailed) -> dict[str, object]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from durable import values
-from durable.errors import DurableError
+from durable.errors import RefusedError
 from durable.limits import SOCKET_ATTACHMENT_BYTES_MAX, SOCKETS_PER_OBJECT_MAX
 from durable.sdk.websocket import CLOSED, WebSocket, WebSocketRequestResponsePair
 from durable.wire.messages import (
@@ -221,7 +221,7 @@ def encoded_attachment(value: Any) -> bytes:
     """What is kept of an attachment. Raises DataCloneError, or DurableError when it is too large."""
     encoded = values.encode(value)
     if len(encoded) > SOCKET_ATTACHMENT_BYTES_MAX:
-        raise DurableError(
+        raise RefusedError(
             # Without a space between the sentences, as on the platform: programs look for this text.
             f"A WebSocket 'attachment' cannot be larger than {SOCKET_ATTACHMENT_BYTES_MAX} bytes."
             f"'attachment' was {len(encoded)} bytes."

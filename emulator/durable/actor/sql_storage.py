@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from durable.actor.timeline import OK, failure_text, shortened
 from durable.errors import StorageError
 from durable.limits import TIMELINE_TEXT_CHARACTERS_MAX as _TEXT_MAX
+from durable.sdk import portability
 from durable.sdk.storage import SqlStorage, SyncKv
 from durable.storage.sql.binding import INTEGER_EXACT_MAX
 
@@ -26,7 +27,7 @@ def sql_storage(actor: Actor) -> SqlStorage:
     if actor.engine.is_kv_only(actor.key.namespace):
         return NoSql()
     actor.store.sql.watch(actor.engine.clock, actor.engine.loop.call_soon)
-    return ActorSql(actor) if actor.engine.portability is None else PortableSql(actor)
+    return ActorSql(actor) if portability.watch is None else PortableSql(actor)
 
 
 class ActorSql(SqlStorage):
@@ -67,10 +68,10 @@ class PortableSql(ActorSql):
 
     def exec(self, query: str, *bindings: Any) -> Any:
         for position, value in enumerate(bindings, 1):
-            if type(value) not in _SAFE and (kind := _difference(value)) is not None:
-                portability = self._actor.engine.portability
-                assert portability is not None
-                portability.differs(kind, f"binding {position} is {_shown(value)}", self._actor.label)
+            if type(value) not in _SAFE and portability.watch is not None:
+                kind = _difference(value)
+                if kind is not None:
+                    portability.watch(kind, f"binding {position} is {_shown(value)}")
         return super().exec(query, *bindings)
 
 

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from durable.actor.critical_section import run_critical
 from durable.actor.pins import WAIT_UNTIL
 from durable.actor.sockets import ActorSocket, SocketRecord, encoded_attachment, tell_settings, web_socket_of
 from durable.actor.storage import ActorStorage
-from durable.errors import ActorResetError, DurableError, DurableObjectAbort
+from durable.errors import ActorResetError, DurableObjectAbort, JsRangeError, JsTypeError, RefusedError
 from durable.limits import (
     SOCKET_EVENT_TIMEOUT_MS_MAX,
     SOCKET_TAG_BYTES_MAX,
     SOCKET_TAGS_MAX,
     SOCKETS_PER_OBJECT_MAX,
 )
+from durable.sdk import portability
 from durable.sdk.aliases import merge_options
 from durable.sdk.ids import DurableObjectId
+from durable.sdk.js_values import as_array, as_date
 from durable.sdk.state import DurableObjectState
 from durable.sdk.websocket import WebSocket, WebSocketRequestResponsePair
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from durable.actor.actor import Actor
 
 T = TypeVar("T")
+_SEQUENCES = ("list", "tuple", "set", "frozenset")
 
 
 class ActorState(DurableObjectState):
@@ -39,16 +42,12 @@ class ActorState(DurableObjectState):
         self.id = DurableObjectId(actor.key.namespace, actor.key.id, actor.key.name)
         self.storage = ActorStorage(actor)
 
+    @property
+    def exports(self) -> Any:
+        return self._actor.engine.exports
+
     def wait_until(self, work: Coroutine[Any, Any, Any] | Awaitable[Any]) -> None:
-        actor = self._actor
-
-        async def wait() -> None:
-            try:
-                await work
-            except (Exception, SystemExit, KeyboardInterrupt) as error:
-                actor.engine.log_failure(error, actor.label, "wait_until")
-
-        _ = actor.spawn(wait(), WAIT_UNTIL)
+        wait_until(self._actor, work)
 
     def block_concurrency_while(self, callback: Callable[[], Any]) -> Awaitable[Any]:
         return run_critical(self._actor, callback, breaks=True)
@@ -64,25 +63,25 @@ class ActorState(DurableObjectState):
         else:
             wanted = str(tag)
             records = [record for record in records if wanted in record.tags]
-        return [web_socket_of(self._actor, record) for record in records]
+        return as_array([web_socket_of(self._actor, record) for record in records])
 
     def get_tags(self, ws: WebSocket) -> list[str]:
         _check_web_socket(ws, "get_tags")
         link = ws.link
         if link is None or (isinstance(link, ActorSocket) and link.record.gone):
-            raise DurableError(
+            raise RefusedError(
                 "you must call accept_web_socket() before attempting to access the tags of a WebSocket; "
                 "they are gone when web_socket_close() has returned"
             )
         if not isinstance(link, ActorSocket) or not link.record.hibernatable:
-            raise DurableError("only hibernatable websockets can have tags; this one was accepted by ws.accept()")
-        return list(link.record.tags)
+            raise RefusedError("only hibernatable websockets can have tags; this one was accepted by ws.accept()")
+        return as_array(list(link.record.tags))
 
     def set_web_socket_auto_response(self, pair: WebSocketRequestResponsePair | None = None) -> None:
         actor = self._actor
         actor.check_usable()
         if pair is not None and not isinstance(cast(object, pair), WebSocketRequestResponsePair):
-            raise TypeError(
+            raise JsTypeError(
                 f"set_web_socket_auto_response() takes a WebSocketRequestResponsePair, got {type(pair).__name__}; "
                 'write WebSocketRequestResponsePair("ping", "pong")'
             )
@@ -97,17 +96,17 @@ class ActorState(DurableObjectState):
     def get_web_socket_auto_response_timestamp(self, ws: WebSocket) -> datetime | None:
         _check_web_socket(ws, "get_web_socket_auto_response_timestamp")
         sent_ms = ws.link.record.auto_response_ms if isinstance(ws.link, ActorSocket) else 0
-        return datetime.fromtimestamp(sent_ms / 1000, UTC) if sent_ms else None
+        return as_date(sent_ms) if sent_ms else None
 
     def set_hibernatable_web_socket_event_timeout(self, timeout_ms: int | None = None) -> None:
         actor = self._actor
         actor.check_usable()
         if isinstance(cast(object, timeout_ms), bool) or not isinstance(timeout_ms, (int, float, type(None))):
-            raise TypeError(f"an event timeout is a number of milliseconds, got {type(timeout_ms).__name__}")
+            raise JsTypeError(f"an event timeout is a number of milliseconds, got {type(timeout_ms).__name__}")
         if timeout_ms and not timeout_ms <= SOCKET_EVENT_TIMEOUT_MS_MAX:
-            raise DurableError(f"Event timeout should not exceed {SOCKET_EVENT_TIMEOUT_MS_MAX} ms.")
+            raise RefusedError(f"Event timeout should not exceed {SOCKET_EVENT_TIMEOUT_MS_MAX} ms.")
         if timeout_ms and timeout_ms < 0:
-            raise ValueError(f"an event timeout is not negative, got {timeout_ms} ms; 0 is for none")
+            raise JsRangeError(f"an event timeout is not negative, got {timeout_ms} ms; 0 is for none")
         timeouts_ms = actor.engine.sockets.event_timeouts_ms
         if timeout_ms:
             timeouts_ms[actor.key.id] = int(timeout_ms)
@@ -129,19 +128,31 @@ class ActorState(DurableObjectState):
         raise DurableObjectAbort(text)
 
 
+def wait_until(actor: Actor, work: Coroutine[Any, Any, Any] | Awaitable[Any]) -> None:
+    """Keep the actor in memory until `work` is done."""
+
+    async def wait() -> None:
+        try:
+            await work
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
+            actor.engine.log_failure(error, actor.label, "wait_until")
+
+    _ = actor.spawn(wait(), WAIT_UNTIL)
+
+
 def accept_socket(actor: Actor, ws: WebSocket, tags: list[str], *, hibernatable: bool, number: int) -> None:
     """Bind the server's end of a pair to a new record under `number`."""
     if ws.link is not None:
-        raise DurableError("Cannot call `accept_web_socket()`: this WebSocket was already accepted")
+        raise RefusedError("Cannot call `accept_web_socket()`: this WebSocket was already accepted")
     if ws.handed_over or (ws.peer is None and (hibernatable or not ws.remote_socket)):
-        raise DurableError("accept the server's end of a WebSocketPair; this end was already used in a Response")
+        raise RefusedError("accept the server's end of a WebSocketPair; this end was already used in a Response")
     if hibernatable and ws.peer is not None and (ws.peer.link is not None or ws.peer.handed_over):
-        raise DurableError(
+        raise RefusedError(
             "Cannot call `accept_web_socket()` on this WebSocket because its pair has already been accepted or used "
             "in a Response; accept the server's end first, then return the client's"
         )
     if actor.engine.sockets.count(actor.key.id) >= SOCKETS_PER_OBJECT_MAX:
-        raise DurableError(
+        raise RefusedError(
             f"only {SOCKETS_PER_OBJECT_MAX} websockets can be accepted on a single Durable Object instance"
         )
     if ws.unsaved_attachment is not None:
@@ -163,21 +174,24 @@ def _is_same(one: WebSocketRequestResponsePair | None, other: WebSocketRequestRe
 
 def _check_web_socket(ws: object, asked: str) -> None:
     if not isinstance(ws, WebSocket):
-        raise TypeError(f"{asked}() takes a WebSocket, got {type(ws).__name__}")
+        raise JsTypeError(f"{asked}() takes a WebSocket, got {type(ws).__name__}")
 
 
 def _checked_tags(tags: object) -> list[str]:
     kind = type(tags).__name__
     if isinstance(tags, str):
-        raise TypeError(f"tags are a list of strings, got the string {tags!r}; write [{tags!r}]")
+        raise JsTypeError(f"tags are a list of strings, got the string {tags!r}; write [{tags!r}]")
     if not isinstance(tags, Iterable) or isinstance(tags, (bytes, bytearray, memoryview, Mapping)):
-        raise TypeError(f'tags are a list of strings, got {kind}; write ["a tag"]')
+        raise JsTypeError(f'tags are a list of strings, got {kind}; write ["a tag"]')
+    # Where they are left out they are an empty tuple.
+    if portability.watch is not None and tags != () and kind in _SEQUENCES:
+        portability.watch("socket-tags", f"the tags are a {kind}")
     # What is no string is made one, as on the platform, here and in get_web_sockets().
     unique = list(dict.fromkeys(str(tag) for tag in cast("Iterable[object]", tags)))
     if len(unique) > SOCKET_TAGS_MAX:
-        raise DurableError(f"a Hibernatable WebSocket cannot have more than {SOCKET_TAGS_MAX} tags, got {len(unique)}")
+        raise RefusedError(f"a Hibernatable WebSocket cannot have more than {SOCKET_TAGS_MAX} tags, got {len(unique)}")
     for tag in unique:
         # A lone surrogate counts as what it would be sent as.
         if len(tag.encode(errors="replace")) > SOCKET_TAG_BYTES_MAX:
-            raise DurableError(f'"{tag}" is longer than the max tag length ({SOCKET_TAG_BYTES_MAX} characters).')
+            raise RefusedError(f'"{tag}" is longer than the max tag length ({SOCKET_TAG_BYTES_MAX} characters).')
     return unique

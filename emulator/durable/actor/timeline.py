@@ -7,6 +7,7 @@ here, because what an object's code says may be as long as it likes; they are pu
 from __future__ import annotations
 
 import asyncio
+from http import HTTPMethod
 from typing import TYPE_CHECKING, Any, Final
 
 from durable.limits import TIMELINE_TEXT_CHARACTERS_MAX
@@ -82,7 +83,7 @@ def outgoing_text(request: Request) -> str:
 
 def path_of(method: Any, url: Any) -> str:
     """`GET /room/a`: without the query, which may hold tokens."""
-    if type(method) is not str or type(url) is not str:
+    if type(method) not in (HTTPMethod, str) or type(url) is not str:
         return ""  # code has put something else there since
     # Cut first: a URL may have 16 KiB, and its path is wanted only as far as it is shown.
     path = url[: 2 * TIMELINE_TEXT_CHARACTERS_MAX].partition("?")[0]

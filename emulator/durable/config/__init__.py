@@ -5,6 +5,7 @@ from __future__ import annotations
 from durable.config.classes import check_classes
 from durable.config.load import load
 from durable.config.schema import (
+    Assets,
     Binding,
     Config,
     ConfigWarning,
@@ -13,10 +14,13 @@ from durable.config.schema import (
     Location,
     Migration,
     RenamedClass,
+    ServiceBinding,
     TransferredClass,
+    UnservedBinding,
 )
 
 __all__ = [
+    "Assets",
     "Binding",
     "Config",
     "ConfigWarning",
@@ -25,7 +29,9 @@ __all__ = [
     "Location",
     "Migration",
     "RenamedClass",
+    "ServiceBinding",
     "TransferredClass",
+    "UnservedBinding",
     "check_classes",
     "load",
 ]

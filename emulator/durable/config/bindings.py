@@ -27,15 +27,6 @@ def read_bindings(owner: Table, worker_name: str, warnings: list[ConfigWarning])
         binding = _read_binding(table, worker_name)
         if any(other.name == binding.name for other in bindings):
             raise table.error("name", f'two bindings are called "{binding.name}"; each needs a name of its own')
-        if binding.script_name is not None:
-            warnings.append(
-                table.warning(
-                    "script_name" if "script_name" in table else "environment",
-                    f'env.{binding.name} belongs to another worker, "{binding.script_name}"; '
-                    "bindings across workers are not served here.",
-                    "Calls through it will fail.",
-                )
-            )
         bindings.append(binding)
     return tuple(bindings)
 

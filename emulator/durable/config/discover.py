@@ -9,8 +9,8 @@ from durable.errors import UserInputError
 
 __all__ = ["FILE_NAMES", "find_config"]
 
-FILE_NAMES = ("durable.toml", "wrangler.toml", "wrangler.jsonc", "wrangler.json")
-"""In order of preference within one folder."""
+FILE_NAMES = ("durable.toml", "wrangler.json", "wrangler.jsonc", "wrangler.toml")
+"""In order of preference within one folder; wrangler's own order for its three."""
 
 INIT_FIX = "durable init"
 

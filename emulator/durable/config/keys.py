@@ -1,7 +1,7 @@
-"""Which keys exist: ours, and the platform's that have no effect here and are passed over in silence.
+"""Which keys exist and mean something here. Those of the platform that mean nothing here are in `products`.
 
-Names and meanings follow wrangler's configuration (developers.cloudflare.com/workers/wrangler/configuration). The
-second group is what lets one file serve both tools.
+Names and meanings follow wrangler's configuration (developers.cloudflare.com/workers/wrangler/configuration), so that
+one file serves both tools.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 __all__ = [
+    "ASSETS",
+    "ASSETS_SILENT",
     "BINDING",
     "BINDING_SILENT",
     "DEV",
@@ -18,8 +20,9 @@ __all__ = [
     "EXPORTED_CLASS",
     "MIGRATION",
     "RENAMED_CLASS",
+    "SERVICE",
+    "SERVICE_SILENT",
     "TOP",
-    "TOP_SILENT",
     "TRANSFERRED_CLASS",
     "TRIGGERS",
 ]
@@ -28,9 +31,12 @@ ENVIRONMENT: Final = (
     "name",
     "main",
     "compatibility_date",
+    "compatibility_flags",
     "durable_objects",
     "migrations",
     "exports",
+    "services",
+    "assets",
     "triggers",
     "vars",
 )
@@ -50,6 +56,10 @@ MIGRATION: Final = (
 RENAMED_CLASS: Final = ("from", "to")
 TRANSFERRED_CLASS: Final = ("from", "from_script", "to")
 EXPORTED_CLASS: Final = ("type", "state", "storage", "renamed_to", "transferred_to", "transfer_from")
+SERVICE: Final = ("binding", "service", "entrypoint", "environment", "props")
+SERVICE_SILENT: Final = frozenset({"remote"})
+ASSETS: Final = ("directory", "binding", "html_handling", "not_found_handling", "run_worker_first")
+ASSETS_SILENT: Final = frozenset({"experimental_serve_directly"})
 TRIGGERS: Final = ("crons",)
 DEV: Final = (
     "ip",
@@ -76,88 +86,5 @@ DEV_SILENT: Final = frozenset(
         "inspector_port",
         "local_protocol",
         "upstream_protocol",
-    }
-)
-TOP_SILENT: Final = frozenset(
-    {
-        "$schema",
-        "access",
-        "account_id",
-        "ai",
-        "ai_search",
-        "ai_search_namespaces",
-        "alias",
-        "analytics_engine_datasets",
-        "assets",
-        "base_dir",
-        "browser",
-        "build",
-        "cache",
-        "cloudchamber",
-        "compatibility_flags",
-        "compliance_region",
-        "configPath",
-        "connect",
-        "containers",
-        "d1_databases",
-        "data_blobs",
-        "define",
-        "dependencies_instrumentation",
-        "dispatch_namespaces",
-        "find_additional_modules",
-        "first_party_worker",
-        "hyperdrive",
-        "images",
-        "jsx_factory",
-        "jsx_fragment",
-        "keep_names",
-        "keep_vars",
-        "kv_namespaces",
-        "legacy_env",
-        "limits",
-        "logfwdr",
-        "logpush",
-        "media",
-        "minify",
-        "mtls_certificates",
-        "no_bundle",
-        "observability",
-        "pages_build_output_dir",
-        "pipelines",
-        "placement",
-        "preserve_file_names",
-        "preview_urls",
-        "previews",
-        "python_modules",
-        "queues",
-        "r2_buckets",
-        "ratelimits",
-        "route",
-        "routes",
-        "rules",
-        "secrets",
-        "secrets_store_secrets",
-        "send_email",
-        "send_metrics",
-        "services",
-        "site",
-        "stream",
-        "streaming_tail_consumers",
-        "tail_consumers",
-        "text_blobs",
-        "tsconfig",
-        "unsafe",
-        "unsafe_hello_world",
-        "upload_source_maps",
-        "userconfig",
-        "vectorize",
-        "version_metadata",
-        "vpc_networks",
-        "vpc_services",
-        "wasm_modules",
-        "worker_loaders",
-        "workers_dev",
-        "workflows",
-        "zone_id",
     }
 )

@@ -8,26 +8,30 @@ from __future__ import annotations
 import datetime
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from durable import limits
 from durable.config import keys, snippets
+from durable.config.asset_settings import read_assets, unread_rules
 from durable.config.bindings import read_bindings
 from durable.config.dev_settings import read_dev
 from durable.config.discover import find_config
-from durable.config.document import Document, KeyPath, Malformed, dotted
+from durable.config.document import Document, KeyPath, Malformed, dotted, error_at
 from durable.config.exported_classes import read_exports
 from durable.config.fields import Table
 from durable.config.jsonc_document import parse_jsonc
 from durable.config.migration_entries import read_migrations
 from durable.config.nearest import did_you_mean
-from durable.config.schema import Binding, Config, ConfigWarning
-from durable.config.secrets import Secrets, read_secrets
+from durable.config.products import NO_EFFECT, PRODUCTS, SILENT
+from durable.config.schema import Assets, Binding, Config, ConfigWarning, ServiceBinding
+from durable.config.secrets import Secrets, missing_secrets, read_secrets
+from durable.config.services import read_services
 from durable.config.text_file import read_text, shown
 from durable.config.toml_document import parse_toml
 from durable.config.triggers import read_crons
-from durable.config.variables import read_vars, refuse_taken_names, with_overrides
+from durable.config.unacted_keys import read_unacted, read_unserved
+from durable.config.variables import Taken, read_vars, refuse_taken_names, with_overrides
 from durable.errors import ConfigError
 
 __all__ = ["load"]
@@ -35,6 +39,8 @@ __all__ = ["load"]
 _WORKER_NAME = re.compile(r"[a-z0-9_][a-z0-9_-]*")
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_PASSED_OVER = frozenset(PRODUCTS) | frozenset(NO_EFFECT) | SILENT
+"""Keys of the platform: no mistakes, and `unacted_keys` tells of them."""
 
 
 def load(
@@ -60,10 +66,16 @@ def load(
     warnings = _unknown_keys(top, chosen)
     name = _worker_name(top, chosen, environment, file.parent)
     bindings = read_bindings(own, name, warnings)
-    variables = with_overrides(read_vars(own), overrides, bindings)
-    refuse_taken_names(own, bindings)
+    services = read_services(own, warnings)
+    assets = read_assets(_holder("assets", top, chosen), file.parent, warnings)
+    taken = _taken_names(document, bindings, services, assets)
+    variables = with_overrides(read_vars(own), overrides, taken)
+    refuse_taken_names(own, taken)
     secrets = read_secrets(file.parent, environment)
-    _refuse_taken_secrets(secrets, bindings)
+    _refuse_taken_secrets(secrets, taken)
+    warnings += missing_secrets(own, {*secrets, *variables})
+    unserved = tuple(each for each in read_unserved(own, file.name) if each.name not in {*taken, *variables, *secrets})
+    flags = _holder("compatibility_flags", top, chosen)
     exports = read_exports(top, chosen, warnings)
     return Config(
         path=file,
@@ -72,6 +84,7 @@ def load(
         name=name,
         main=_main(_holder("main", top, chosen), file.parent),
         compatibility_date=_compatibility_date(_holder("compatibility_date", top, chosen)),
+        compatibility_flags=flags.texts("compatibility_flags"),
         bindings=bindings,
         migrations=() if exports is not None else read_migrations(_holder("migrations", top, chosen), warnings),
         vars=variables,
@@ -81,6 +94,10 @@ def load(
         warnings=tuple(warnings),
         source=document.text,
         exports=exports,
+        services=services,
+        assets=assets,
+        unserved=unserved,
+        notices=(*_flag_notice(file.name, flags), *read_unacted(top, chosen, unserved), *unread_rules(assets)),
     )
 
 
@@ -126,7 +143,7 @@ def _holder(key: str, top: Table, chosen: Table | None) -> Table:
 
 
 def _unknown_keys(top: Table, chosen: Table | None) -> list[ConfigWarning]:
-    warnings = top.unknown_keys(keys.TOP, keys.TOP_SILENT)
+    warnings = top.unknown_keys(keys.TOP, _PASSED_OVER)
     if chosen is None:
         return warnings
     warnings += [
@@ -134,8 +151,8 @@ def _unknown_keys(top: Table, chosen: Table | None) -> list[ConfigWarning]:
         for key in ("dev", "env")
         if key in chosen
     ]
-    warnings += chosen.unknown_keys(keys.ENVIRONMENT, keys.TOP_SILENT | {"dev", "env"})
-    for key in ("durable_objects", "vars"):
+    warnings += chosen.unknown_keys(keys.ENVIRONMENT, _PASSED_OVER | {"dev", "env"})
+    for key in ("durable_objects", "services", "vars"):
         if key in top and key not in chosen:
             message = (
                 f'"{key}" is set at the top level and not in {dotted(chosen.path)}; environments do not inherit it.'
@@ -215,13 +232,40 @@ def _compatibility_date(holder: Table) -> str:
     return text
 
 
-def _refuse_taken_secrets(secrets: Secrets, bindings: Sequence[Binding]) -> None:
-    for binding in bindings:
-        if binding.name in secrets:
-            place = secrets[binding.name][1]
+def _flag_notice(file_name: str, holder: Table) -> tuple[ConfigWarning, ...]:
+    """Only for a file that wrangler reads too: it deploys no Python without the flag."""
+    if not file_name.startswith("wrangler.") or "python_workers" in holder.texts("compatibility_flags"):
+        return ()
+    message = 'Python runs here, and on the platform only with "python_workers" in compatibility_flags.'
+    hint = snippets.setting(holder.document.language, "compatibility_flags", ["python_workers"])
+    return (ConfigWarning(message, holder.document.location(("compatibility_flags",)), hint),)
+
+
+# --- names in env -----------------------------------------------------------------------------------------------------
+def _taken_names(
+    document: Document, bindings: tuple[Binding, ...], services: tuple[ServiceBinding, ...], assets: Assets | None
+) -> Taken:
+    """Raises ConfigError where two bindings have one name."""
+    taken = {binding.name: ("a Durable Object binding", binding.location) for binding in bindings}
+    others = [("a service binding", service.name, service.location) for service in services]
+    if assets is not None and assets.binding:
+        others.append(("the binding of the assets", assets.binding, assets.location))
+    for what, name, place in others:
+        if name in taken:
+            message = (
+                f"env.{name} is {what} here and {taken[name][0]} at line {taken[name][1].line}; rename one of them"
+            )
+            raise error_at(document.text, place, message)
+        taken[name] = (what, place)
+    return taken
+
+
+def _refuse_taken_secrets(secrets: Secrets, taken: Taken) -> None:
+    for name, (what, location) in taken.items():
+        if name in secrets:
+            place = secrets[name][1]
             raise ConfigError(
-                f"env.{binding.name} is a secret here and a Durable Object binding in {binding.location}; "
-                "rename one of them",
+                f"env.{name} is a secret here and {what} in {location}; rename one of them",
                 file=place.file,
                 line=place.line,
                 column=place.column,

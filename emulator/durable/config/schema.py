@@ -14,23 +14,30 @@ from typing import Literal
 from durable import limits
 
 __all__ = [
+    "Assets",
     "Binding",
     "Config",
     "ConfigWarning",
     "DevSettings",
     "Durability",
     "ExportedClass",
+    "HtmlHandling",
     "Location",
     "Migration",
+    "NotFoundHandling",
     "Portability",
     "Reload",
     "RenamedClass",
+    "ServiceBinding",
     "TransferredClass",
+    "UnservedBinding",
 ]
 
 Durability = Literal["full", "relaxed"]
 Reload = Literal["standby", "restart"]
-Portability = Literal["warn", "error", "off"]
+Portability = Literal["auto", "warn", "error", "off"]
+HtmlHandling = Literal["auto-trailing-slash", "force-trailing-slash", "drop-trailing-slash", "none"]
+NotFoundHandling = Literal["none", "404-page", "single-page-application"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,45 @@ class Binding:
     name: str
     class_name: str
     script_name: str | None
+    location: Location
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceBinding:
+    """`env.<name>` calls the worker named `service`: its class `entrypoint`, or `Default` where that is "".
+
+    `props` are what the called class finds in `ctx.props`: `{"tenant": "acme"}`. Located at `service`.
+    """
+
+    name: str
+    service: str
+    entrypoint: str
+    location: Location
+    props: Mapping[str, object] = field(default_factory=dict[str, object])
+
+
+@dataclass(frozen=True, slots=True)
+class UnservedBinding:
+    """`env.<name>` of a product that is not here, set by `key` ("kv_namespaces"); `sentence` is what its use raises."""
+
+    name: str
+    key: str
+    sentence: str
+    location: Location
+
+
+@dataclass(frozen=True, slots=True)
+class Assets:
+    """Files that are answered with as they are. `binding` is "" without `env.<binding>`; located at `directory`.
+
+    `run_worker_first` is True, False, or patterns of paths: `("/api/*", "!/api/docs/*")`.
+    """
+
+    directory: Path
+    binding: str
+    html_handling: HtmlHandling
+    not_found_handling: NotFoundHandling
+    run_worker_first: bool | tuple[str, ...]
     location: Location
 
 
@@ -120,7 +166,10 @@ class ExportedClass:
 
 @dataclass(frozen=True, slots=True)
 class DevSettings:
-    """The `[dev]` table. `port` 0 takes a free one; `memory_mb`, `pitr_days` and `watchdog_seconds` 0 switch off."""
+    """The `[dev]` table. `port` 0 takes a free one; `memory_mb`, `pitr_days` and `watchdog_seconds` 0 switch off.
+
+    `portability` "auto" is "warn" for a program that imports the platform's modules, and "off" for any other.
+    """
 
     ip: str = "127.0.0.1"
     port: int = 8787
@@ -134,7 +183,7 @@ class DevSettings:
     watchdog_seconds: float = 30.0
     memory_mb: int = 0
     pitr_days: int = 30
-    portability: Portability = "off"
+    portability: Portability = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,3 +211,9 @@ class Config:
     """Expressions of `[triggers]`, each of them good and none twice."""
     exports: tuple[ExportedClass, ...] | None = None
     """The classes as the `exports` table has them; None where `migrations` tell of the classes."""
+    compatibility_flags: tuple[str, ...] = ()
+    services: tuple[ServiceBinding, ...] = ()
+    assets: Assets | None = None
+    unserved: tuple[UnservedBinding, ...] = ()
+    notices: tuple[ConfigWarning, ...] = ()
+    """Keys of the platform that nothing here acts on, and what that means: told once, by whoever serves."""

@@ -1,20 +1,23 @@
 """`.dev.vars` and `.env` → secrets. No complaint of this file ever shows a value or a line.
 
-The first that exists is read: `.dev.vars.<environment>`, `.dev.vars`. Only without either come the `.env` files, and
-there `.env.<environment>` lies over `.env` (developers.cloudflare.com/workers/configuration/secrets).
+The first that exists is read: `.dev.vars.<environment>`, `.dev.vars`. Only without either come the `.env` files, each
+over the one before it: `.env`, `.env.local`, `.env.<environment>`, `.env.<environment>.local`
+(developers.cloudflare.com/workers/configuration/secrets).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 from durable import limits
-from durable.config.schema import Location
+from durable.config.fields import Table
+from durable.config.schema import ConfigWarning, Location
 from durable.config.text_file import read_text, shown
 from durable.errors import ConfigError
 
-__all__ = ["Secrets", "parse_dotenv", "read_secrets"]
+__all__ = ["Secrets", "missing_secrets", "parse_dotenv", "read_secrets", "secret_files"]
 
 Secrets = dict[str, tuple[str, Location]]
 """Value of each name, and where it stands."""
@@ -29,17 +32,40 @@ _ESCAPE = re.compile(r"""\\([nrt"\\])""")
 _ESCAPED = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
 
 
+def secret_files(root: Path, environment: str | None) -> tuple[list[Path], list[Path]]:
+    """Those of which the first that exists counts, and those that are laid over each other without any of the first."""
+    first, layers = [root / ".dev.vars"], [root / ".env", root / ".env.local"]
+    if environment is not None:
+        first.insert(0, root / f".dev.vars.{environment}")
+        layers += [root / f".env.{environment}", root / f".env.{environment}.local"]
+    return first, layers
+
+
 def read_secrets(root: Path, environment: str | None) -> Secrets:
     """The secrets for one environment; empty when no file is there."""
-    dev_vars, dot_env = root / ".dev.vars", root / ".env"
-    own = [] if environment is None else [root / f".dev.vars.{environment}"]
-    for path in (*own, dev_vars):
+    first, layers = secret_files(root, environment)
+    for path in first:
         if path.exists():
             return _read(path)
-    secrets = _read(dot_env) if dot_env.exists() else {}
-    if environment is not None and (root / f".env.{environment}").exists():
-        secrets |= _read(root / f".env.{environment}")
+    secrets: Secrets = {}
+    for path in layers:
+        if path.exists():
+            secrets |= _read(path)
     return secrets
+
+
+def missing_secrets(owner: Table, known: Collection[str]) -> list[ConfigWarning]:
+    """A warning for each name of `secrets.required` that nothing sets."""
+    table = owner.table("secrets")
+    return [
+        ConfigWarning(
+            f"the secret {name} is required and not set: env.{name} is missing.",
+            table.location("required"),
+            f"Write {name}=… into .dev.vars beside this file.",
+        )
+        for name in table.texts("required")
+        if name not in known
+    ]
 
 
 def parse_dotenv(text: str, file: str) -> Secrets:

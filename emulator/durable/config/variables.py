@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import cast
 
 from durable import limits
 from durable.config.document import Document, KeyPath, dotted
 from durable.config.fields import Table, describe_value
-from durable.config.schema import Binding
+from durable.config.schema import Location
 from durable.errors import UserInputError
 
-__all__ = ["read_vars", "refuse_taken_names", "with_overrides"]
+__all__ = ["Taken", "read_vars", "refuse_foreign", "refuse_taken_names", "with_overrides"]
 
 WHOLE_NUMBER_BITS = 64
 """Whole numbers of TOML and of the messages between our processes are signed and have so many bits."""
@@ -24,45 +24,44 @@ def read_vars(owner: Table) -> dict[str, object]:
     for key, value in table.values.items():
         if not key:
             raise table.error(key, "a variable needs a name", at_key=True)
-        _refuse_foreign(table.document, (*table.path, key), value)
+        refuse_foreign(table.document, (*table.path, key), value)
     return dict(table.values)
 
 
-def refuse_taken_names(owner: Table, bindings: Sequence[Binding]) -> None:
-    """`env.X` can be an actor binding or a variable, not both."""
+Taken = Mapping[str, tuple[str, Location]]
+"""What else is in `env`: `{"ROOMS": ("a Durable Object binding", Location("durable.toml", 5, 1))}`"""
+
+
+def refuse_taken_names(owner: Table, taken: Taken) -> None:
+    """`env.X` can be a binding or a variable, not both."""
     table = owner.table("vars")
-    for binding in bindings:
-        if binding.name in table:
-            raise table.error(
-                binding.name,
-                f"env.{binding.name} is a variable here and a Durable Object binding at line {binding.location.line}; "
-                "rename one of them",
-                at_key=True,
-            )
+    for name, (what, place) in taken.items():
+        if name in table:
+            message = f"env.{name} is a variable here and {what} at line {place.line}; rename one of them"
+            raise table.error(name, message, at_key=True)
 
 
-def with_overrides(
-    variables: Mapping[str, object], overrides: Mapping[str, object], bindings: Sequence[Binding]
-) -> dict[str, object]:
+def with_overrides(variables: Mapping[str, object], overrides: Mapping[str, object], taken: Taken) -> dict[str, object]:
     """The variables with those of the command line laid over them."""
     for key, value in overrides.items():
         if not key:
             raise UserInputError("a variable needs a name", fix="--var NAME=value")
-        if any(binding.name == key for binding in bindings):
-            raise UserInputError(f"--var {key}: env.{key} is a Durable Object binding", fix="choose another name")
+        if key in taken:
+            raise UserInputError(f"--var {key}: env.{key} is {taken[key][0]}", fix="choose another name")
         problem = _foreign(value)
         if problem:
             raise UserInputError(f"--var {key}: {problem}")
     return {**variables, **overrides}
 
 
-def _refuse_foreign(document: Document, path: KeyPath, value: object) -> None:
+def refuse_foreign(document: Document, path: KeyPath, value: object) -> None:
+    """Raise ConfigError for what is no JSON value, with its place."""
     if isinstance(value, dict):
         for key, inner in cast("dict[str, object]", value).items():
-            _refuse_foreign(document, (*path, key), inner)
+            refuse_foreign(document, (*path, key), inner)
     elif isinstance(value, list):
         for index, inner in enumerate(cast("list[object]", value)):
-            _refuse_foreign(document, (*path, index), inner)
+            refuse_foreign(document, (*path, index), inner)
     else:
         problem = _foreign(value)
         if problem:

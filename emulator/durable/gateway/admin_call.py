@@ -13,7 +13,7 @@ from typing import Any, Protocol, cast
 import msgspec
 
 from durable import values
-from durable.errors import DataCloneError, HostGoneError, ProgramBrokenError, UserCodeError
+from durable.errors import CorruptValueError, DataCloneError, HostGoneError, ProgramBrokenError, UserCodeError
 from durable.gateway.admin import Route
 from durable.gateway.error_page import facts
 from durable.gateway.events import OnEvent, UserCodeFailed
@@ -99,7 +99,15 @@ class CallTools:
             return self._failure(reply, namespace, actor)
         if not isinstance(reply, CallReply):
             raise TypeError(f"a call was answered with {type(reply).__name__}")
-        return {"result": to_json(values.decode(reply.payload))}
+        try:
+            return {"result": to_json(values.decode(reply.payload))}
+        except CorruptValueError as error:
+            link.discard(reply)
+            raise AdminProblemError(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                "not_a_value",
+                f'"{request.method}" returned what only code of the program can hold, such as a function or a Response',
+            ) from error
 
     def _failure(self, failed: Failed, namespace: NamespaceInfo, actor: ActorKey) -> Json:
         report = self._redact(failed.error)

@@ -20,6 +20,7 @@ from durable.clock import Clock, SystemClock
 from durable.errors import ActorError, HostGoneError, OverloadedError, ProgramBrokenError, ReloadingError
 from durable.gateway import error_page, uploads
 from durable.gateway.access import Access, split_target
+from durable.gateway.asset_front import AssetFront
 from durable.gateway.events import (
     GatewayFault,
     ObjectOverloaded,
@@ -80,6 +81,7 @@ class HttpFront:
         redact: Callable[[ErrorReport], ErrorReport] | None = None,
         clock: Clock | None = None,
         fire_cron: Fire | None = None,
+        assets: AssetFront | None = None,
     ) -> None:
         """`class_names` maps namespace keys to class names, for reports; it may change while we run.
 
@@ -90,6 +92,7 @@ class HttpFront:
         self._connect_socket = connect_socket
         self._admin = admin
         self._fire_cron = fire_cron
+        self._assets = assets or AssetFront()
         self._on_event = on_event
         self._class_names = class_names
         self._redact = redact or _as_it_is
@@ -117,6 +120,11 @@ class HttpFront:
                     return await self._serve_admin(request, host)
                 if self._fire_cron is not None and path.partition("?")[0] in SCHEDULED_PATHS:
                     return await self._serve_scheduled(request, host, self._fire_cron)
+            asset = self._assets.answer(request, path) if self._assets.is_on else None
+            if asset is not None:
+                response = await self._assets.send(self._responses, request, asset)
+                self._served(request, asset.status, started, None)
+                return response
             return await self._serve(request, host, path, started)
         except ConnectionError:
             return CLOSE

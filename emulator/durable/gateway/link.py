@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from durable.errors import ActorError, HostGoneError, ReloadingError, WireError
+from durable.gateway.asking import Waiting, unload
 from durable.gateway.events import GatewayFault, OnEvent
 from durable.gateway.streams import Bodies, BodyReader
 from durable.gateway.withheld import GATED, Gated, SocketOwner, Withheld, failed_epoch_filter, unknown_owner
@@ -115,7 +116,7 @@ class HostLink:
         self._on_event = on_event
         self._loop = asyncio.get_running_loop()
         self._withheld = Withheld()
-        self._pending: dict[int, tuple[asyncio.Future[Reply], Question]] = {}
+        self._pending: dict[int, tuple[asyncio.Future[Reply] | Waiting[Reply], Question]] = {}
         self._death = ""
         self._last_id = 0
         self._lost_callbacks: list[Callable[[], None]] = []
@@ -189,6 +190,24 @@ class HostLink:
                 self.discard(future.result())
             raise
 
+    def ask(
+        self,
+        question: Callable[[int], Question],
+        on_answer: Callable[[Reply], None],
+        on_gone: Callable[[ActorError], None],
+    ) -> int:
+        """As `request`, without a task: one of the two is called, unless `withdraw` comes first."""
+        self._last_id += 1
+        identity = self._last_id
+        message = question(identity)
+        self.send(message)
+        self._pending[identity] = (Waiting(on_answer, on_gone), message)
+        return identity
+
+    def withdraw(self, identity: int) -> None:
+        if self._pending.pop(identity, None) is not None:
+            self.send(Cancel(identity))
+
     @property
     def reads(self) -> int:
         """Grows whenever the host says anything."""
@@ -201,10 +220,18 @@ class HostLink:
 
     def reply_body(self, reply: HttpReply) -> BodyReader:
         """The body that a reply announced, collecting since the reply came: read it to its end or cancel it."""
-        return self.bodies.reader(reply.stream) or self.bodies.expect(reply.stream)
+        return self.body(reply.stream)
+
+    def body(self, stream: int) -> BodyReader:
+        return self.bodies.reader(stream) or self.bodies.expect(stream)
+
+    def unload(self, message: Message) -> None:
+        if isinstance(message, (Call, CallReply)) and message.luggage is not None:
+            unload(message.luggage, self.host_number, self.bodies, self.send)
 
     def discard(self, reply: Reply) -> None:
-        """Nobody wants this answer: stop its body and give its socket back."""
+        """Nobody wants this answer: stop its body and give its socket and its stubs back."""
+        self.unload(reply)
         if isinstance(reply, HttpReply):
             if reply.stream and (reader := self.bodies.reader(reply.stream)) is not None:
                 reader.cancel()
@@ -316,6 +343,9 @@ class HostLink:
     def _answered(self, reply: Reply) -> None:
         if isinstance(reply, HttpReply) and reply.stream:
             self.bodies.expect(reply.stream, reply.served_by.id if reply.served_by else None)
+        elif isinstance(reply, CallReply) and reply.luggage is not None:
+            for stream in reply.luggage.streams:
+                self.bodies.expect(stream, self._asked_actor(reply.id))
         entry = self._pending.pop(reply.id, None)
         if entry is None or entry[0].done():
             self.discard(reply)
@@ -353,6 +383,7 @@ class HostLink:
         """Tell whoever waits for a dropped message that it will not come."""
         if isinstance(message, (HttpReply, HttpRequest)) and message.stream:
             self.send(BodyCredit(message.stream, 0))
+        self.unload(message)
         if isinstance(message, (HttpReply, CallReply, Failed, AlarmReply, InspectReply)):
             self._answered(Failed(message.id, 0, STORAGE_FAILED, 500, broken=True))
         elif isinstance(message, (HttpRequest, Call)):

@@ -7,15 +7,28 @@ everything else the gateway does for a request. A body that streams is written a
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Protocol
 
 from aiohttp import web
 
 from durable.gateway.headers import HeaderPairs, InvalidHeaderError, ReplyHead, declared_length
 from durable.gateway.page_style import POLICY
-from durable.gateway.streams import BodyBrokenError, BodyReader
+from durable.gateway.streams import BodyBrokenError
 from durable.wire.messages import HttpReply
 
 _WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT, HTTPStatus.NOT_MODIFIED)
+
+
+class Body(Protocol):
+    """A body that comes piece by piece, from a host or a file."""
+
+    async def read(self) -> bytes:
+        """The next piece, empty at the end; raises `BodyBrokenError`."""
+        ...
+
+    def took(self, data: bytes) -> None: ...
+
+    def cancel(self) -> None: ...
 
 
 class Written(web.StreamResponse):
@@ -59,7 +72,7 @@ class Responses:
         await request.writer.write_eof(head + body)
         return KEEP if keep else CLOSE
 
-    async def stream(self, request: web.BaseRequest, reply: HttpReply, body: BodyReader) -> web.StreamResponse:
+    async def stream(self, request: web.BaseRequest, reply: HttpReply, body: Body) -> web.StreamResponse:
         """A reply whose body comes piece by piece. Raises `InvalidHeaderError` before anything is written."""
         try:
             bodiless = request.method == "HEAD" or reply.status in _WITHOUT_BODY
@@ -113,7 +126,7 @@ class Responses:
         return KEEP if keep else CLOSE
 
 
-async def _copy(request: web.BaseRequest, body: BodyReader) -> bool:
+async def _copy(request: web.BaseRequest, body: Body) -> bool:
     """True when the whole body went out and was as long as its Content-Length said."""
     writer = request.writer
     try:

@@ -95,6 +95,8 @@ class ClientSockets:
         self._auto_responses = AutoResponses(self._delivery, self._clock)
         self._events_lost = 0
         self._check_head = ReplyHead().render
+        self.room_of: Callable[[int], ClientSockets | None] = _of_nobody
+        """Which room of several has a socket: an object of another worker may have accepted what ours hands over."""
 
     def listen(self, link: HostLink) -> None:
         link.unclaimed = self.unclaimed
@@ -114,6 +116,10 @@ class ClientSockets:
         Raises `InvalidHeaderError` before anything is written when the reply or the request cannot make a WebSocket.
         """
         self._check_head(reply.status, reply.reason, reply.headers, length=None)
+        room = self._room(reply.socket)
+        if room is not self:
+            request.pop(UPGRADE_REQUEST, None)  # it was asked of us, so that room cannot rebind the socket with it
+            return await room.connect(request, reply, link)
         upgrade = upgrade_of(reply)
         if not upgrade.can_prepare(request):
             raise InvalidHeaderError("The response has status 101, but the client's WebSocket handshake is not valid.")
@@ -141,13 +147,20 @@ class ClientSockets:
 
     def unclaimed(self, reply: HttpReply) -> None:
         """The reply that was to hand a socket over reaches nobody: its actor hears that the client is gone."""
-        record = self._records.get(reply.socket)
+        room = self._room(reply.socket)
+        record = room._records.get(reply.socket)
         if record is not None and record.client is None:
-            self._abandon(record)
+            room._abandon(record)
 
     def owner(self, socket: int) -> ActorKey | None:
         record = self._records.get(socket)
         return record.actor if record is not None else None
+
+    def knows(self, socket: int) -> bool:
+        return socket in self._records
+
+    def _room(self, socket: int) -> ClientSockets:
+        return self if socket in self._records else self.room_of(socket) or self
 
     def _kept_request(self, request: web.BaseRequest) -> UpgradeRequest | None:
         """What a socket is rebound with, when it may have to be and the request is not too large to be kept."""
@@ -191,7 +204,7 @@ class ClientSockets:
             self._report_opened(record)
             record.resume()
         if message.joins:
-            self._join(record, self._records.get(message.joins))
+            self._join(record, self._room(message.joins)._records.get(message.joins))
 
     def _join(self, record: SocketRecord, other: SocketRecord | None) -> None:
         """User code holds both ends of a pair: no client comes for either."""
@@ -379,3 +392,7 @@ class ClientSockets:
     def _report_opened(self, record: SocketRecord) -> None:
         if record.actor is not None:
             self._on_event(SocketOpened(self._class_name(record.actor.namespace), record.actor.name, record.actor.id))
+
+
+def _of_nobody(socket: int) -> None:
+    return None

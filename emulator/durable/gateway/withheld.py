@@ -48,10 +48,16 @@ def _reply_keys(message: HttpReply) -> Iterable[Key]:
     return (message.socket,) if message.socket else ()
 
 
+def _luggage_keys(message: Call | CallReply) -> Iterable[Key]:
+    return () if message.luggage is None else [-stream for stream in message.luggage.streams]
+
+
 # What a message is about: a socket by its id, a stream by its negated id (the two grow from the same numbers), an
 # actor by its 64 hex digits. A message that stands alone has no key.
 _KEYS: dict[type, Callable[[Any], Iterable[Key]]] = {
     HttpReply: _reply_keys,
+    Call: _luggage_keys,
+    CallReply: _luggage_keys,
     HttpRequest: lambda message: (-message.stream,) if message.stream else (),
     BodyChunk: lambda message: (-message.stream,),
     BodyEnd: lambda message: (-message.stream,),
@@ -214,6 +220,8 @@ def failed_epoch_filter(
             drop = who in actors if who is not None else epoch == failure.epoch
         if isinstance(message, (HttpReply, HttpRequest)) and message.stream:
             streams[message.stream] = drop
+        elif isinstance(message, (Call, CallReply)) and message.luggage is not None:
+            streams.update(dict.fromkeys(message.luggage.streams, drop))
         return drop
 
     return unwanted

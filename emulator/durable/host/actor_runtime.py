@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from durable.actor.actor import Actor
 from durable.actor.events import Event
 from durable.actor.memory_sockets import Heard, hear, log_failure
 from durable.actor.sockets import copied_attachment
+from durable.actor.state import wait_until
 from durable.actor.timeline import outgoing_text, record
 from durable.host.bodies import detached
 from durable.host.outgoing import fetch_outside
@@ -52,6 +53,9 @@ class ActorRuntime:
         content = detached(self._actor, request.take_content())
         # The client's connections outlive the actor, so none of its tasks may be one of the actor's.
         return await self._host.loop.create_task(fetch_outside(request, content), context=self._host.context.copy())
+
+    def wait_until(self, work: Coroutine[Any, Any, Any] | Awaitable[Any]) -> None:
+        wait_until(self._actor, work)
 
     def accept_in_memory(self, socket: WebSocket) -> None:
         self._actor.check_usable()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from durable.errors import JsTypeError
 from durable.host.held_sockets import pass_on
 from durable.sdk.http import Headers, Response
 from durable.sdk.websocket import WebSocket
@@ -21,17 +22,17 @@ def client_number(host: Host, response: Response) -> int:
     if client is None:
         return 0
     if client.url is not None:
-        raise TypeError("Can't return WebSocket in a Response if it was created with `new WebSocket()`")
+        raise JsTypeError("Can't return WebSocket in a Response if it was created with `new WebSocket()`")
     if client.handed_over:
-        raise TypeError("Can't return WebSocket that was already used in a response.")
+        raise JsTypeError("Can't return WebSocket that was already used in a response.")
     if client.link is not None:
         call = "accept_web_socket()" if client.link.hibernatable else "accept()"
-        raise TypeError(f"Can't return WebSocket in a Response after calling {call}.")
+        raise JsTypeError(f"Can't return WebSocket in a Response after calling {call}.")
     client.handed_over = True
     if client.outside is not None:
         return pass_on(host, client.outside)
     if not client.other_socket:
-        raise TypeError(
+        raise JsTypeError(
             "nobody accepted the server's end of this WebSocket: "
             "call ctx.accept_web_socket(server) before returning the client's"
         )

@@ -5,17 +5,18 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from durable import values
 from durable.actor.actor import Actor
 from durable.actor.events import AlarmEvent, CallEvent, Event, FetchEvent, SocketEvent
 from durable.actor.failure import status_of
-from durable.errors import DataCloneError
+from durable.errors import DataCloneError, DurableError, RefusedError
 from durable.host.bodies import PipeReader
 from durable.host.client_ends import client_number
-from durable.host.transport import handed_over
+from durable.host.rpc_outcomes import handed_over
+from durable.host.rpc_scope import EntrypointScope, Scope
+from durable.host.rpc_targets import DISPOSED
 from durable.host.worker import send_response
-from durable.limits import RPC_PAYLOAD_BYTES_MAX
 from durable.sdk.http import Request, Response
+from durable.sdk.stub import Destination
 from durable.wire import messages as wire
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ class Deliveries:
 
     def request(self, message: wire.HttpRequest, body: bytes | PipeReader | None) -> Request:
         """The sdk's request for a message of the gateway."""
-        request = Request(message.url, method=message.method, headers=message.headers)
+        # As on the platform: who hands it on, to assets or to the outside, hands redirects on to the client.
+        request = Request(message.url, method=message.method, headers=message.headers, redirect="manual")
         request.replace_content(body)
         return request
 
@@ -57,42 +59,70 @@ class Deliveries:
         assert isinstance(response, Response)
         socket = client_number(self._host, response)
         ready = handed_over(actor, response)
-        actor.emit(lambda epoch: send_response(self._host, request_id, epoch, ready, socket, actor.key))
+
+        def send(epoch: int) -> None:
+            _ = send_response(self._host, request_id, epoch, ready, socket, actor.key)
+
+        actor.emit(send)
 
     def call(self, message: wire.Call) -> None:
-        self._numbers[1] = message.id
+        if message.actor is not None:
+            self._numbers[1] = message.id
         try:
-            args, kwargs = values.decode(message.payload)
-        except ValueError as error:
+            (args, kwargs), stubs = self._host.transport.transit.unpacked(message.payload, message.luggage)
+        except (ValueError, DurableError) as error:
             self._host.send(wire.Failed(message.id, 0, self._host.report(error, "", message.method)))
             return
-        event = CallEvent(message.method, args, kwargs, partial(self._answer_call, message.id, message.method))
+        settle = partial(self._answer_call, message.id, message.method)
+        event = CallEvent(message.method, args, kwargs, settle, None, None, stubs)
+        if message.actor is not None:
+            self._events[message.id] = event
+            self._host.registry.deliver(message.actor, event)
+        elif message.target is not None:
+            self._call_target(message, message.target, event)
+        else:
+            self._events[message.id] = event
+            destination = Destination("", message.entrypoint, message.props)
+            EntrypointScope(self._host, destination, message.id).deliver(event)
+
+    def _call_target(self, message: wire.Call, key: wire.StubKey, event: CallEvent) -> None:
+        self._numbers[0] = max(self._numbers[0], message.id)
+        target = self._host.transport.targets.local(key)
+        broken = None if target is None else target.home.broken
+        if target is None or broken is not None:
+            report = self._host.report(broken or RefusedError(DISPOSED), "", message.method)
+            self._host.send(wire.Failed(message.id, 0, report, broken=broken is not None))
+            return
+        event.target = target.value
         self._events[message.id] = event
-        self._host.registry.deliver(message.actor, event)
+        self._host.transport.deliver_home(target.home, event)
 
     def _answer_call(
-        self, request_id: int, method: str, actor: Actor, result: Any, error: BaseException | None
+        self, request_id: int, method: str, actor: Actor | Scope, result: Any, error: BaseException | None
     ) -> None:
         self._events.pop(request_id, None)
-        try:
-            payload = b"" if error is not None else values.encode(result)
-            if len(payload) > RPC_PAYLOAD_BYTES_MAX:
-                raise DataCloneError(
-                    "Serialized RPC arguments or return values are limited to 32MiB, "
-                    f"but the size of this value was: {len(payload)} bytes."
-                )
-        except DataCloneError as refused:
-            error, payload = refused, b""
         if error is not None:
             self._answer_error(request_id, actor, error, method)
-        else:
-            actor.emit(lambda epoch: self._host.send(wire.CallReply(request_id, epoch, payload)))
+            return
+        try:
+            payload, luggage, packed = self._host.transport.transit.encoded(result, actor)
+        except DataCloneError as refused:
+            self._answer_error(request_id, actor, refused, method)
+            return
 
-    def _answer_error(self, request_id: int, actor: Actor, error: BaseException, method: str) -> None:
+        def send(epoch: int) -> None:
+            self._host.send(wire.CallReply(request_id, epoch, payload, packed))
+            if luggage is not None:
+                self._host.transport.transit.sent(luggage, packed, epoch)
+
+        actor.emit(send)
+
+    def _answer_error(self, request_id: int, actor: Actor | Scope, error: BaseException, method: str) -> None:
         report = self._host.report_to_caller(actor, error, method)
         broken = actor.broken is not None
+        key = actor.key if isinstance(actor, Actor) else None
         actor.emit(
-            lambda epoch: self._host.send(wire.Failed(request_id, epoch, report, status_of(report), actor.key, broken))
+            lambda epoch: self._host.send(wire.Failed(request_id, epoch, report, status_of(report), key, broken))
         )
 
     def cancel(self, message: wire.Cancel) -> None:

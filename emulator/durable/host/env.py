@@ -14,7 +14,7 @@ class Env:
 
     def __getattr__(self, name: str) -> Any:
         known = ", ".join(sorted(self.__dict__)) or "nothing"
-        raise AttributeError(f"env has no {name!r}; durable.toml gives it {known}")
+        raise AttributeError(f"env has no {name!r}; the configuration gives it {known}")
 
     def __getitem__(self, name: str) -> Any:
         return getattr(self, name)

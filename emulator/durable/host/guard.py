@@ -4,6 +4,8 @@ The locks of SQLite on Unix belong to the process: whoever opens and closes an o
 or with a plain `open()`, drops them, and acknowledged commits can be lost (sqlite.org, howtocorrupt.html §2.2).
 So Python's audit events are listened to, and what user code does to these files is refused with the way that works. Our
 own storage code is known by its folder. This protects from accidents; it is no sandbox.
+
+The same events tell of processes that user code starts, where somebody wants to know of what is not portable.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ import sys
 import sysconfig
 from types import FrameType
 from typing import Any
+
+from durable.sdk import portability
 
 _OUR_CODE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "storage") + os.sep
 _STANDARD_LIBRARY = sysconfig.get_paths()["stdlib"] + os.sep
@@ -52,6 +56,16 @@ _FOLDER_AT: dict[str, dict[int, int]] = {
 _MOVES = ("os.rename", "shutil.move")
 """A folder above the state directory may not be moved either."""
 _OF_NAMES = ("os.remove", "os.rename")
+_STARTS = {
+    "subprocess.Popen": "a process is started",
+    "os.posix_spawn": "a process is started",
+    "os.spawn": "a process is started",
+    "os.system": "a process is started",
+    "os.exec": "this process is replaced by another program",
+    "os.fork": "this process is forked",
+    "os.forkpty": "this process is forked",
+}
+"""Audit events of processes, and what the program does then."""
 _FOLDERS_REMEMBERED_MAX = 1024
 _FRAMES_OF_THE_HOOK = 2
 _caller = sys._getframe  # pyright: ignore[reportPrivateUsage]
@@ -78,12 +92,12 @@ class Guard:
 
     def install(self) -> None:
         """There is no way back: an audit hook stays for the life of the process."""
-        paths_at, look = _PATHS_AT, self._look
+        looks = {**dict.fromkeys(_PATHS_AT, self._look), **dict.fromkeys(_STARTS, _tell_of_start)}
 
         # Runs for every event of the process, most of which are none of ours.
         def hook(event: str, arguments: tuple[Any, ...]) -> None:
-            if event in paths_at:
-                look(event, arguments)
+            if event in looks:
+                looks[event](event, arguments)
 
         sys.addaudithook(hook)
 
@@ -130,6 +144,11 @@ class Guard:
 
     def _holds(self, resolved: str) -> bool:
         return resolved == self._state or resolved.startswith(self._inside)
+
+
+def _tell_of_start(event: str, arguments: tuple[Any, ...]) -> None:
+    if portability.watch is not None:
+        portability.watch("process", _STARTS[event])
 
 
 def _text(path: Any) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from durable import values
 from durable.actor.memory_sockets import Heard, SocketConnected, hear
 from durable.actor.sockets import encoded_attachment
-from durable.errors import OverloadedError
+from durable.errors import JsTypeError, OverloadedError
 from durable.host.outgoing_sockets import OutgoingSocket
 from durable.limits import SOCKET_CLOSE_ANSWER_SECONDS_MAX, WORKER_SOCKETS_MAX
 from durable.sdk.websocket import CLOSED, WebSocket
@@ -65,7 +65,7 @@ class HeldSockets:
     def accept(self, web_socket: WebSocket, context: contextvars.Context) -> None:
         """A worker takes this end; its listeners run in `context`."""
         if web_socket.peer is None and not web_socket.remote_socket:
-            raise TypeError("accept() is for an end of a WebSocketPair, or for the web_socket of a response")
+            raise JsTypeError("accept() is for an end of a WebSocketPair, or for the web_socket of a response")
         if web_socket.unsaved_attachment is not None:
             encoded_attachment(web_socket.unsaved_attachment)  # refused now, while nothing has been accepted
         links: list[WorkerSocket] = []

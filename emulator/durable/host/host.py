@@ -10,7 +10,7 @@ import os
 import socket
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from durable.actor.actor import Actor
 from durable.actor.events import AlarmEvent, SocketEvent
@@ -26,6 +26,9 @@ from durable.host.actor_runtime import ActorRuntime
 from durable.host.alarm_clearing import clear_alarm
 from durable.host.bodies import ChannelBodies
 from durable.host.checkpoints import Checkpoints
+from durable.host.compat import finder
+from durable.host.compat.adoption import adopt
+from durable.host.compat.environment import env
 from durable.host.deliveries import Deliveries
 from durable.host.env import Env
 from durable.host.evictions import evict_all
@@ -45,14 +48,16 @@ from durable.host.outgoing_sockets import OutgoingSocket
 from durable.host.presence import evict, look
 from durable.host.registry import Registry
 from durable.host.restores import Restores
+from durable.host.rpc_scope import Scope
+from durable.host.services import Exports, bindings_of
 from durable.host.timeline import leave_timeline, recall
 from durable.host.transport import Transport
+from durable.host.watched_import import import_watched
 from durable.host.worker import Worker
 from durable.limits import GC_YOUNG_OBJECTS, MEMORY_EXIT_CODE
 from durable.sdk.now import keep_time
 from durable.sdk.object import DurableObject, WorkerEntrypoint
 from durable.sdk.runtime import Runtime
-from durable.sdk.stub import DurableObjectNamespace
 from durable.storage.actor_store import ActorStore
 from durable.storage.database import Database
 from durable.storage.descriptors import descriptor_limit, open_files_max
@@ -66,6 +71,9 @@ from durable.wire.progress import Progress
 from durable.wire.redaction import Redaction
 from durable.wire.timeline import Rings
 
+if TYPE_CHECKING:
+    from durable.host.platform_bindings import ServiceAssets
+
 _POLL_SECONDS = 0.001
 """How often a drain looks whether the last event has ended."""
 
@@ -76,6 +84,11 @@ class Host:
     registry: Registry
     worker: Worker
     env: Env
+    exports: Any = None
+    """`ctx.exports`."""
+    script = ""
+    """What other workers call this one."""
+    assets: ServiceAssets | None = None
 
     def __init__(
         self,
@@ -122,7 +135,7 @@ class Host:
         self.redaction = Redaction()
         self._warm: list[str] = []
         self._epochs: Epochs | None = None
-        self._shard, self._shards, self._host_number = 0, 1, 0
+        self._shard, self._shards, self.number = 0, 1, 0
         self._sockets_made = 0
         self.index = IndexQuestions(self)
         self.deliveries = Deliveries(self)
@@ -153,6 +166,7 @@ class Host:
             wire.HttpRequest: self.deliveries.http_request,
             wire.Call: self.deliveries.call,
             wire.Cancel: self.deliveries.cancel,
+            wire.StubCount: self.transport.targets.counted,
             wire.HttpReply: self.transport.answered,
             wire.CallReply: self.transport.answered,
             wire.Failed: self.transport.answered,
@@ -211,6 +225,8 @@ class Host:
                 self.log_failure(error, "host", type(message).__name__)
 
     def _on_closed(self, error: BaseException | None) -> None:
+        if self.portability is not None:
+            self.portability.end()
         # The gateway is gone: nobody can be answered, and its successor must find the files free.
         if not self.finished.done():
             self.finished.set_result(0 if error is None else 1)
@@ -255,25 +271,35 @@ class Host:
         self.redaction.learn(load.vars, load.secrets)
         self.redaction.learn(os.environ)
         self.compatibility_date = load.compatibility_date
-        if load.portability != "off":
-            self.portability = Portability(self.log, refuses=load.portability == "error")
+        self.script = load.script
+        self.portability = Portability(self._log_once, setting=load.portability, own_file=project.own_file)
         self._kv_only = frozenset(space.key for space in load.namespaces if not space.sqlite)
-        self._shard, self._shards, self._host_number = load.shard, load.shards, load.host_number
+        self._shard, self._shards, self.number = load.shard, load.shards, load.host_number
         keep_time(self.clock.wall_ms)
         if self._guard is not None:
             self._guard(load.state)
         self.pitr_days = load.pitr_days
         self.memory.set(load.memory_mb)
+        # Before the program: it may read `workers.env` while it is imported.
+        self.env = Env(bindings_of(load, self.transport))
+        env.bind(self.env)
+        finder.install()
         try:
             self.schemas.load(load)
-            project.load()
+            import_watched(
+                project, self.portability, self.loop, is_for_platform=finder.is_used, is_first=load.shard == 0
+            )
+            adopt(finder.is_used())
+            classes = self._classes(project, load)
         except BaseException as error:
+            if isinstance(error, ModuleNotFoundError):
+                from durable.host.missing_packages import explain_missing  # loaded here: most hosts never need it
+
+                explain_missing(error, Path(load.root))
             self.send(wire.LoadFailed(self.report(error, "", "import"), project.hashes))
             return
         self.context = contextvars.copy_context()
-        classes = project.classes()
         actors = {name: cls for name, cls in classes.items() if issubclass(cls, DurableObject)}
-        entrypoint = classes.get("Default")
         self._epochs = Epochs(
             self.loop, durability=load.durability, on_durable=self._epoch_durable, on_failed=self._epoch_failed,
             disk=self._disk,
@@ -286,23 +312,29 @@ class Host:
         )
         if load.pitr_days and load.shard == 0:
             self.checkpoints.sweep_later()
-        self.env = Env(load.vars | self._namespaces(load))
-        self.worker = Worker(
-            self, entrypoint if entrypoint is not None and issubclass(entrypoint, WorkerEntrypoint) else None
-        )
+        entrypoints = {name: cls for name, cls in classes.items() if issubclass(cls, WorkerEntrypoint)}
+        self.exports = Exports(load, self.transport, entrypoints=[*entrypoints], actors=[*actors])
+        if load.assets is not None:
+            from durable.host.platform_bindings import ServiceAssets  # loaded here: most programs have no assets
+
+            self.assets = ServiceAssets(load, load.assets)
+        self.worker = Worker(self, entrypoints)
         # What is imported lives as long as the process: no collection has to look at it again.
         gc.freeze()
         gc.set_threshold(GC_YOUNG_OBJECTS)
         modules = project.third_party_modules()
         self.send(wire.Ready(sorted(classes), project.hashes, modules, actors=sorted(actors)))
 
-    def _namespaces(self, load: wire.Load) -> dict[str, DurableObjectNamespace]:
-        keys = {space.class_name: space.key for space in load.namespaces}
-        return {
-            binding: DurableObjectNamespace(class_name, keys[class_name], self.transport)
-            for binding, class_name in load.bindings.items()
-            if class_name in keys
-        }
+    def _classes(self, project: Project, load: wire.Load) -> dict[str, type]:
+        classes = project.classes()
+        if finder.is_used() and project.module is not None:
+            from durable.host.compat import main_module  # few programs need it
+
+            if main_module.has_global_handlers(load.compatibility_date, load.compatibility_flags):
+                classes = main_module.with_global_handlers(project.module, classes)
+            for notice in main_module.notices(project.module, classes) if load.shard == 0 else ():
+                self.log("warning", notice, "")
+        return classes
 
     def _attach(self, attach: wire.Attach) -> None:
         self.sockets.restore(attach.sockets, attach.auto_responses)
@@ -368,6 +400,7 @@ class Host:
     def _busy(self) -> bool:
         return (
             bool(self.worker.running)
+            or self.transport.running_scopes > 0
             or self.registry.is_waiting
             or any(actor.running_events for actor in self.registry.actors)
         )
@@ -437,16 +470,20 @@ class Host:
 
     def next_socket(self) -> int:
         self._sockets_made += 1
-        return (self._host_number << 32) + self._sockets_made
+        return (self.number << 32) + self._sockets_made
 
     def begun(self, event: int) -> None:
         self.send(wire.Begun([event]))
 
     def own_file(self, file: str) -> str | None:
-        project = self._project
-        return os.path.relpath(file, project.root) if project is not None and project.owns(file) else None
+        return None if self._project is None else self._project.own_file(file)
+
+    def carry(self, actor: Actor, result: Any) -> Any:
+        return self.transport.transit.carry(actor, result)
 
     def actor_gone(self, actor: Actor) -> None:
+        if actor.exports:
+            self.transport.targets.home_gone(actor)
         self.registry.gone(actor)
 
     def report(self, error: BaseException, label: str, method: str) -> ErrorReport:
@@ -459,7 +496,7 @@ class Host:
             error, is_user_file=owns, label=label, method=method, remote=remote, redaction=self.redaction
         )
 
-    def report_to_caller(self, actor: Actor, error: BaseException, method: str) -> ErrorReport:
+    def report_to_caller(self, actor: Actor | Scope, error: BaseException, method: str) -> ErrorReport:
         self.memory.met(error)
         if actor.constructing and actor.broken is error:
             activation = actor.activation
@@ -468,6 +505,9 @@ class Host:
         # What never was raised comes from us: the actor was too busy, or was reset.
         is_theirs = actor.broken is None and error.__traceback__ is not None
         return self._report(error, actor.label, method, remote=is_theirs)
+
+    def _log_once(self, once: str, text: str, label: str) -> None:
+        self.send(wire.Log("warning", text, label, once=once))
 
     def log(self, level: str, text: str, label: str) -> None:
         self.send(wire.Log(level, text, label))

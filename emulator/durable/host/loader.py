@@ -26,6 +26,8 @@ from durable.sdk.object import DurableObject, WorkerEntrypoint
 
 _FOREIGN_FOLDERS = frozenset(
     {"site-packages", "dist-packages", "node_modules", ".venv", "venv", "__pycache__", ".durable"}
+    # Where the platform's tools put packages, compiled for another machine.
+    | {".venv-workers", "python_modules"}
 )
 _INSTALLED = ("/site-packages/", "/dist-packages/")
 _LIBRARY_FOLDERS = tuple(
@@ -94,6 +96,17 @@ class Project:
         if not file.startswith(self._prefix):
             return False
         return _FOREIGN_FOLDERS.isdisjoint(file[len(self._prefix) :].split(os.sep)[:-1])
+
+    def own_file(self, file: str) -> str | None:
+        """What the developer calls a file of the project: `rooms/chat.py`; None for a package's file or ours."""
+        return os.path.relpath(file, self.root) if self.owns(file) else None
+
+    def own_sources(self) -> Iterator[tuple[str, str]]:
+        """Path and text of every file of the project that was compiled, as it was compiled."""
+        for path in self.hashes:
+            compiled = linecache.cache.get(path)
+            if compiled is not None and len(compiled) > 1 and self.owns(path):
+                yield path, "".join(compiled[2])
 
     def read(self, path: str) -> bytes:
         """A source file; from now on its hash is known."""
@@ -176,8 +189,10 @@ class Project:
         """Name and origin of every module that is here because of the program."""
         for name, module in list(sys.modules.items()):
             if name not in self._engine_modules:
-                origin = getattr(getattr(module, "__spec__", None), "origin", None)
-                if isinstance(origin, str):
+                spec = getattr(module, "__spec__", None)
+                origin = getattr(spec, "origin", None)
+                # Under another name than its own it is an alias, such as `workers`: who has no alias imports the other.
+                if isinstance(origin, str) and getattr(spec, "name", name) == name:
                     yield name, origin
 
 

@@ -17,7 +17,6 @@ from durable.wire.timeline import Entry, Remembered, Ring, between, sayable
 if TYPE_CHECKING:
     from durable.actor.actor import Actor
     from durable.host.host import Host
-    from durable.sdk.ids import DurableObjectId
 
 
 def recall(host: Host, question: Recall) -> None:
@@ -43,12 +42,8 @@ def leave_timeline(host: Host) -> None:
         host.send(TimelineLeft(msgspec.msgpack.encode(left)))
 
 
-def record_asked(
-    caller: Actor, began: float, asked: DurableObjectId, what: str, answer: HttpReply | CallReply | Failed
-) -> None:
+def record_asked(caller: Actor, began: float, label: str, what: str, answer: HttpReply | CallReply | Failed) -> None:
     """An object of another process has answered; one of this process writes it down with its own event."""
-    class_name = asked.namespace_key.rpartition("-")[0]
-    label = f'{class_name} "{asked.name}"' if asked.name is not None else f"{class_name} {str(asked)[:8]}"
     outcome = shortened(f"{answer.error.type}: {answer.error.message}") if isinstance(answer, Failed) else OK
     caller.ring.append([caller.engine.clock.monotonic(), began, "asks", (label, what), outcome, None])
 

@@ -6,24 +6,25 @@ import asyncio
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from durable import values
 from durable.actor.actor import Actor
-from durable.actor.events import CallEvent, Event, FetchEvent
+from durable.actor.events import CallEvent, FetchEvent
 from durable.actor.failure import raise_from_report
 from durable.actor.timeline import path_of
 from durable.actor.turn import actor_variable
-from durable.errors import ActorResetError, DataCloneError
-from durable.host.bodies import detached, pump_from_actor
-from durable.host.client_ends import far_end, handed_on
-from durable.host.pending_call import PendingCall
+from durable.host.bodies import detached
+from durable.host.client_ends import far_end
+from durable.host.pending_call import PendingCall, PendingRpc
+from durable.host.rpc_outcomes import Outcomes, object_id
+from durable.host.rpc_scope import EntrypointScope, Scope
+from durable.host.rpc_targets import LocalTarget, Target, Targets
+from durable.host.rpc_transit import Transit
 from durable.host.timeline import record_asked
-from durable.limits import INLINE_BODY_BYTES_MAX, RPC_PAYLOAD_BYTES_MAX
+from durable.limits import INLINE_BODY_BYTES_MAX
 from durable.sdk.http import Headers, Request, Response
-from durable.sdk.ids import DurableObjectId
-from durable.sdk.stub import DurableObjectStub
-from durable.wire.messages import ActorKey, Call, CallReply, Cancel, Failed, HttpReply, HttpRequest
+from durable.sdk.stub import ActorReceiver, Destination, Receiver, ServiceReceiver
+from durable.wire.messages import ActorKey, Call, CallReply, Cancel, Failed, HttpReply, HttpRequest, StubKey
 
 if TYPE_CHECKING:
     from durable.host.host import Host
@@ -31,95 +32,228 @@ if TYPE_CHECKING:
 served_by_variable: ContextVar[list[ActorKey] | None] = ContextVar("durable_served_by", default=None)
 """The actors a worker request asked, for the request log."""
 
+_HERE = Destination()
+
+
+class _Question(NamedTuple):
+    """Asked of another host: whose answer, through which stub, who asked, when, and what."""
+
+    future: asyncio.Future[Any]
+    receiver: Receiver
+    caller: Actor | None
+    since: float
+    what: str
+    over_http: bool
+
+
+class _Asked:
+    """A question to another host, for whoever does not want the answer any more."""
+
+    __slots__ = ("_number", "_transport")
+
+    def __init__(self, transport: Transport, number: int) -> None:
+        self._transport = transport
+        self._number = number
+
+    def cancel(self) -> None:
+        self._transport.cancel(self._number)
+
 
 class Transport:
-    """Implements `durable.sdk.stub.ActorTransport` for everything that runs in one host."""
+    """Implements `durable.sdk.stub.Transport` for everything that runs in one host."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
         self._next_id = 0
-        self._remote: dict[int, tuple[asyncio.Future[Any], DurableObjectStub, Actor | None, float, str]] = {}
-        """Questions to other hosts by their id: whose answer, through which stub, who asked, when, and what."""
+        self._remote: dict[int, _Question] = {}
+        self.targets = Targets(host)
+        self.transit = Transit(host, self.targets)
+        self.outcomes = Outcomes(host)
+        self.running_scopes = 0
+        """Calls of entrypoints, and of the functions of worker requests, that are not over."""
 
-    def call(
+    # --- calls ----------------------------------------------------------------------------------------------------
+    def call(self, receiver: ActorReceiver, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> PendingRpc:
+        caller = _caller()
+        future = self._future(receiver)
+        key = receiver.key or _keyed(receiver)
+        if caller is None:
+            _note(key)
+        if future.done():
+            return PendingRpc(future)
+        if receiver.script or not self._host.owns(key.id):
+            return self._call_far(caller, future, receiver, method, args, kwargs, Destination(receiver.script), key)
+        args, kwargs, stubs = self.transit.copied(caller, args, kwargs)
+        settle = partial(self.outcomes.settle, caller, future, receiver, method)
+        event = CallEvent(method, args, kwargs, settle, caller, None, stubs)
+        deliver = self._host.registry.deliver
+        if caller is None:
+            deliver(key, event)
+        else:
+
+            def send(epoch: int) -> None:
+                if epoch:
+                    caller.when_durable(epoch, partial(deliver, key, event))
+                else:
+                    deliver(key, event)
+
+            caller.emit_request(send)
+        return PendingRpc(future, event)
+
+    def call_service(
+        self, receiver: ServiceReceiver, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> PendingRpc:
+        caller = _caller()
+        # Of this call alone: what becomes of the instance that serves it does not break the stub.
+        receiver = ServiceReceiver(receiver.destination)
+        future = self._future(receiver)
+        destination = receiver.destination
+        if self._is_elsewhere(destination):
+            return self._call_far(caller, future, receiver, method, args, kwargs, destination)
+        args, kwargs, stubs = self.transit.copied(caller, args, kwargs)
+        settle = partial(self.outcomes.settle, caller, future, receiver, method)
+        event = CallEvent(method, args, kwargs, settle, caller, None, stubs)
+        self._deliver_to(caller, EntrypointScope(self._host, destination), event)
+        return PendingRpc(future, event)
+
+    def call_target(self, target: Target, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> PendingRpc:
+        """Of a function, with an empty `method`, or of an RpcTarget."""
+        caller = _caller()
+        future = self._future(target)
+        if future.done():
+            return PendingRpc(future)
+        if not isinstance(target, LocalTarget):
+            return self._call_far(caller, future, target, method, args, kwargs, _HERE, target=target.key)
+        args, kwargs, stubs = self.transit.copied(caller, args, kwargs)
+        home = target.home
+        settle = partial(self.outcomes.settle, caller, future, target, method)
+        event = CallEvent(method, args, kwargs, settle, caller, target.value, stubs)
+        self._deliver_to(caller, home, event)
+        return PendingRpc(future, event)
+
+    def _call_far(
         self,
-        actor: DurableObjectId,
-        stub: DurableObjectStub,
+        caller: Actor | None,
+        future: asyncio.Future[Any],
+        receiver: Receiver,
         method: str,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-    ) -> PendingCall:
-        caller = _caller()
-        future = self._future(stub)
-        key = _key(actor)
-        if future.done():
-            return PendingCall(future, _nothing)
-        if self._host.owns(key.id):
-            settle = partial(self._settle, caller, future, stub, method)
-            event = CallEvent(method, values.copy(args), values.copy(kwargs), settle, caller)
-            self._deliver(caller, key, event)
-            return PendingCall(future, event.cancel)
-        payload = values.encode((args, kwargs))
-        if len(payload) > RPC_PAYLOAD_BYTES_MAX:
-            raise DataCloneError(
-                "Serialized RPC arguments or return values are limited to 32MiB, "
-                f"but the size of this value was: {len(payload)} bytes."
-            )
-        request_id = self._ask(future, stub, caller, method)
-        self._say(caller, lambda epoch: self._host.send(Call(request_id, key, method, payload, epoch)))
-        return PendingCall(future, partial(self._cancel_remote, request_id))
+        destination: Destination,
+        key: ActorKey | None = None,
+        target: StubKey | None = None,
+    ) -> PendingRpc:
+        payload, luggage, packed = self.transit.encoded((args, kwargs), caller)
+        number = self._ask(future, receiver, caller, method)
 
-    def fetch_actor(self, actor: DurableObjectId, stub: DurableObjectStub, request: Request) -> PendingCall:
+        def send(epoch: int) -> None:
+            self._host.send(
+                Call(
+                    number, key, method, payload, epoch, destination.script, destination.entrypoint,
+                    destination.props, target, packed,
+                )
+            )  # fmt: skip
+            if luggage is not None:
+                self.transit.sent(luggage, packed, epoch)
+
+        self._say(caller, send)
+        return PendingRpc(future, _Asked(self, number))
+
+    # --- fetch ------------------------------------------------------------------------------------------------------
+    def fetch(self, receiver: ActorReceiver, request: Request) -> PendingCall:
         caller = _caller()
-        future = self._future(stub)
-        key = _key(actor)
+        future = self._future(receiver, over_http=True)
+        key = receiver.key or _keyed(receiver)
+        if caller is None:
+            _note(key)
         if future.done():
-            return PendingCall(future, _nothing)
+            return PendingCall(future)
         content = detached(caller, request.take_content())
-        if self._host.owns(key.id):
-            request.replace_content(content)
-            event = FetchEvent(Request(request), partial(self._settle, caller, future, stub, "fetch"), caller)
-            self._deliver(caller, key, event)
-            return PendingCall(future, event.cancel)
-        request_id = self._ask(future, stub, caller, path_of(request.method, request.url))
+        if receiver.script or not self._host.owns(key.id):
+            return self._fetch_far(caller, future, receiver, request, content, Destination(receiver.script), key)
+        request.replace_content(content)
+        event = FetchEvent(
+            Request(request), partial(self.outcomes.settle_fetch, caller, future, receiver, "fetch"), caller
+        )
+        registry = self._host.registry
+        if caller is None:
+            registry.deliver(key, event)
+        else:
+            caller.emit_request(lambda epoch: caller.when_durable(epoch, lambda: registry.deliver(key, event)))
+        return PendingCall(future, event)
+
+    def fetch_service(self, receiver: ServiceReceiver, request: Request) -> PendingCall:
+        caller = _caller()
+        # Of this call alone: what becomes of the instance that serves it does not break the stub.
+        receiver = ServiceReceiver(receiver.destination)
+        future = self._future(receiver, over_http=True)
+        destination = receiver.destination
+        content = detached(caller, request.take_content())
+        if self._is_elsewhere(destination):
+            return self._fetch_far(caller, future, receiver, request, content, destination)
+        request.replace_content(content)
+        event = FetchEvent(
+            Request(request), partial(self.outcomes.settle_fetch, caller, future, receiver, "fetch"), caller
+        )
+        self._deliver_to(caller, EntrypointScope(self._host, destination), event)
+        return PendingCall(future, event)
+
+    def _fetch_far(
+        self,
+        caller: Actor | None,
+        future: asyncio.Future[Any],
+        receiver: Receiver,
+        request: Request,
+        content: Any,
+        destination: Destination,
+        key: ActorKey | None = None,
+    ) -> PendingCall:
+        number = self._ask(future, receiver, caller, path_of(request.method, request.url), over_http=True)
         stream, body = 0, b""
         if isinstance(content, bytes) and len(content) <= INLINE_BODY_BYTES_MAX:
             body = content
         elif content is not None:
             stream = self._host.bodies.announce()
         message = partial(
-            HttpRequest, request_id, key, request.method, request.url, request.headers.items(), body, stream,
-            request.headers.get("upgrade", "").lower() == "websocket",  # type: ignore[union-attr]
+            HttpRequest, number, key, request.method, request.url, request.headers.items(), body, stream,
+            (request.headers.get("upgrade") or "").lower() == "websocket",
+            script=destination.script, entrypoint=destination.entrypoint, props=destination.props,
         )  # fmt: skip
 
         def send(epoch: int) -> None:
-            self._host.send(message(epoch))
+            self._host.send(message(epoch=epoch))
             if stream and content is not None:
                 self._host.background(self._host.bodies.send_all(stream, content))
 
         self._say(caller, send)
-        return PendingCall(future, partial(self._cancel_remote, request_id))
+        return PendingCall(future, _Asked(self, number))
 
+    # --- answers ----------------------------------------------------------------------------------------------------
     def answered(self, message: HttpReply | CallReply | Failed) -> None:
         """The gateway brings what another host answered."""
-        future, stub, caller, since, what = self._remote.pop(message.id, (None, None, None, 0.0, ""))
-        if caller is not None and stub is not None:
-            record_asked(caller, since, stub.id, what, message)
-        if future is None or stub is None or future.done():
-            if isinstance(message, HttpReply) and message.stream:
-                self._host.bodies.refuse(message.stream)
+        question = self._remote.pop(message.id, None)
+        if question is not None and question.caller is not None:
+            record_asked(question.caller, question.since, _label(question.receiver), question.what, message)
+        if question is None or question.future.done():
+            self._unwanted(message)
             return
+        future, receiver = question.future, question.receiver
         try:
             if isinstance(message, Failed):
-                self._fail(
-                    future, stub, raise_from_report(message.error, object_id=str(stub.id)), broken=message.broken
-                )
+                error = raise_from_report(message.error, object_id=object_id(receiver), over_http=question.over_http)
+                self.outcomes.fail(future, receiver, error, broken=message.broken)
             elif isinstance(message, CallReply):
-                future.set_result(values.decode(message.payload))
+                future.set_result(self.transit.unpacked(message.payload, message.luggage)[0])
             else:
                 future.set_result(self._response(message))
         except Exception as error:
-            self._fail(future, stub, error)
+            self.outcomes.fail(future, receiver, error)
+
+    def _unwanted(self, message: HttpReply | CallReply | Failed) -> None:
+        if isinstance(message, HttpReply) and message.stream:
+            self._host.bodies.refuse(message.stream)
+        if isinstance(message, CallReply) and message.luggage is not None:
+            self.transit.refuse(message.luggage)
 
     def _response(self, message: HttpReply) -> Response:
         content = self._host.bodies.incoming(message.stream) if message.stream else (message.body or None)
@@ -129,21 +263,29 @@ class Transport:
         response.replace_content(content)
         return response
 
-    def _future(self, stub: DurableObjectStub) -> asyncio.Future[Any]:
+    def _future(self, receiver: Receiver, *, over_http: bool = False) -> asyncio.Future[Any]:
+        """Of an answer; it is done already when the stub is broken."""
         future: asyncio.Future[Any] = self._host.loop.create_future()
-        if stub.broken is None and stub.activation is not None and stub.activation.reset_by is not None:
-            report = self._host.report(stub.activation.reset_by, "", "")
-            stub.broken = raise_from_report(report, object_id=str(stub.id))
-        if stub.broken is not None:
-            future.set_exception(stub.broken)
-        served_by = served_by_variable.get()
-        if served_by is not None:
-            served_by.append(_key(stub.id))
+        activation = receiver.activation
+        if receiver.broken is None and activation is not None and activation.reset_by is not None:
+            report = self._host.report(activation.reset_by, "", "")
+            receiver.broken = raise_from_report(report, object_id=object_id(receiver), over_http=over_http)
+        if receiver.broken is not None:
+            future.set_exception(receiver.broken)
         return future
 
-    def _ask(self, future: asyncio.Future[Any], stub: DurableObjectStub, caller: Actor | None, what: str) -> int:
+    def _ask(
+        self,
+        future: asyncio.Future[Any],
+        receiver: Receiver,
+        caller: Actor | None,
+        what: str,
+        *,
+        over_http: bool = False,
+    ) -> int:
         self._next_id += 1
-        self._remote[self._next_id] = (future, stub, caller, self._host.clock.monotonic(), what)
+        since = self._host.clock.monotonic()
+        self._remote[self._next_id] = _Question(future, receiver, caller, since, what, over_http)
         return self._next_id
 
     def questions_of(self, callers: list[ActorKey]) -> list[int]:
@@ -151,8 +293,8 @@ class Transport:
         asked_by = {caller.id for caller in callers}
         return [
             number
-            for number, (_, _, caller, _, _) in self._remote.items()
-            if caller is not None and caller.key.id in asked_by
+            for number, question in self._remote.items()
+            if question.caller is not None and question.caller.key.id in asked_by
         ]
 
     def pending_calls(self) -> dict[Actor, list[tuple[str, float]]]:
@@ -161,20 +303,24 @@ class Transport:
         Found by looking at every event of this host, so that no call pays for it.
         """
         found: dict[Actor, list[tuple[str, float]]] = {}
+        settlers = (self.outcomes.settle, self.outcomes.settle_fetch)
         for actor in self._host.registry.actors:
             for event, since in actor.delivered_events():
                 settle: Any = getattr(event, "settle", None)
-                if isinstance(settle, partial) and settle.func == self._settle and settle.args[0] is not None:
+                if isinstance(settle, partial) and settle.func in settlers and settle.args[0] is not None:
                     found.setdefault(settle.args[0], []).append((f"{event.label} of {actor.label}", since))
-        for _, stub, caller, since, _ in self._remote.values():
-            if caller is not None:
-                found.setdefault(caller, []).append((f"an object of another process, {stub.id}", since))
+        for question in self._remote.values():
+            if question.caller is not None:
+                what = f"an object of another process, {_label(question.receiver)}"
+                found.setdefault(question.caller, []).append((what, question.since))
         return found
 
-    def _cancel_remote(self, request_id: int) -> None:
-        if self._remote.pop(request_id, None) is not None:
-            self._host.send(Cancel(request_id))
+    def cancel(self, number: int) -> None:
+        """Nobody wants the answer to this question any more."""
+        if self._remote.pop(number, None) is not None:
+            self._host.send(Cancel(number))
 
+    # --- on the way out ---------------------------------------------------------------------------------------------
     def _say(self, caller: Actor | None, output: Callable[[int], None]) -> None:
         """What a caller sends out waits for its own writes; a worker has none."""
         if caller is None:
@@ -182,73 +328,21 @@ class Transport:
         else:
             caller.emit_request(output)
 
-    def _deliver(self, caller: Actor | None, key: ActorKey, event: Event) -> None:
-        registry = self._host.registry
+    def _deliver_to(self, caller: Actor | None, home: Actor | Scope, event: CallEvent | FetchEvent) -> None:
         if caller is None:
-            registry.deliver(key, event)
+            self.deliver_home(home, event)
         else:
-            caller.emit_request(lambda epoch: caller.when_durable(epoch, lambda: registry.deliver(key, event)))
+            caller.emit_request(lambda epoch: caller.when_durable(epoch, lambda: self.deliver_home(home, event)))
 
-    def _settle(
-        self,
-        caller: Actor | None,
-        future: asyncio.Future[Any],
-        stub: DurableObjectStub,
-        method: str,
-        actor: Actor,
-        result: Any,
-        error: BaseException | None,
-    ) -> None:
-        # `caller` is there for whoever looks what the caller waits for: see `pending_calls`.
-        host = self._host
-        stub.activation = actor.activation
+    def deliver_home(self, home: Actor | Scope, event: CallEvent | FetchEvent) -> None:
+        """To this activation, whether or not another one would be found under its key."""
+        files = self._host.registry.files
+        if files.crowded and isinstance(home, Actor) and home.broken is None:
+            files.hold(home)
+        home.deliver(event)
 
-        def lost(failure: BaseException) -> None:
-            reset = host.report(ActorResetError(f"Durable Object was reset: {failure}"), actor.label, method)
-            self._fail(future, stub, raise_from_report(reset, object_id=actor.key.id), broken=True)
-
-        if error is not None:
-            # Through the report even here: the caller gets an exception of its own, never the callee's object.
-            report = host.report_to_caller(actor, error, method)
-            broken = actor.broken is not None
-
-            def fail() -> None:
-                self._fail(future, stub, raise_from_report(report, object_id=actor.key.id), broken=broken)
-
-            actor.emit(lambda epoch: actor.when_durable(epoch, fail, lost))
-            return
-        if isinstance(result, Response):
-            result = handed_on(host, result, handed_over(actor, result))
-
-        def resolve() -> None:
-            if not future.done():
-                future.set_result(result)
-
-        def let_out(epoch: int) -> None:
-            if epoch:
-                actor.when_durable(epoch, resolve, lost)
-            else:
-                resolve()
-
-        actor.emit(let_out)
-
-    def _fail(
-        self, future: asyncio.Future[Any], stub: DurableObjectStub, error: BaseException, *, broken: bool = False
-    ) -> None:
-        if broken and stub.broken is None:
-            stub.broken = error
-        if not future.done():
-            # A call that nobody awaits is reported by the loop: it has a report of its own.
-            future.set_exception(error)
-
-
-def handed_over(actor: Actor, response: Response) -> Response:
-    """A response that leaves its actor: a streamed body is run by the actor from now on."""
-    content = response.take_content()
-    if content is not None and not isinstance(content, bytes):
-        content = pump_from_actor(actor, content)
-    # An object of its own: the actor may keep its response, and answer somebody else with it.
-    return response.with_content(content)
+    def _is_elsewhere(self, destination: Destination) -> bool:
+        return destination.script not in ("", self._host.script)
 
 
 def _caller() -> Actor | None:
@@ -259,9 +353,25 @@ def _caller() -> Actor | None:
     return caller
 
 
-def _key(actor: DurableObjectId) -> ActorKey:
-    return ActorKey(actor.namespace_key, str(actor), actor.name)
+def _keyed(receiver: ActorReceiver) -> ActorKey:
+    id = receiver.id
+    receiver.key = key = ActorKey(id.namespace_key, str(id), id.name)
+    return key
 
 
-def _nothing() -> None:
-    return None
+def _note(key: ActorKey) -> None:
+    served_by = served_by_variable.get()
+    if served_by is not None:
+        served_by.append(key)
+
+
+def _label(receiver: Receiver) -> str:
+    """`Counter "a"`, for people."""
+    if isinstance(receiver, ActorReceiver):
+        id = receiver.id
+        class_name = id.namespace_key.rpartition("-")[0]
+        return f'{class_name} "{id.name}"' if id.name is not None else f"{class_name} {str(id)[:8]}"
+    if isinstance(receiver, ServiceReceiver):
+        destination = receiver.destination
+        return f"{destination.entrypoint or 'Default'} of {destination.script or 'this worker'}"
+    return "a stub"

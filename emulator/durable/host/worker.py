@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from durable import values
@@ -30,23 +30,48 @@ from durable.wire.messages import ActorKey, CallReply, Failed, HttpReply, HttpRe
 if TYPE_CHECKING:
     from durable.host.bodies import PipeReader
     from durable.host.host import Host
+    from durable.host.rpc_scope import Scope
+
+
+DEFAULT = "Default"
+"""The class that serves what comes from outside."""
 
 
 class WorkerContext(ExecutionContext):
     """`ctx` of one request, and the runtime that free functions find while it runs; the holder of its sockets."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, label: str, props: bytes = b"") -> None:
+        """`label` is the class that serves the request; `props` are those of the binding that it came through."""
         self._host = host
+        self._label = label
         self._context: contextvars.Context | None = None
+        self.props: Any = values.decode(props) if props else {}
+        self.exports = host.exports
+        self.scope: Scope | None = None
+        """What this request lends to other code; made by whoever needs it."""
+        self._open = 1
 
     def wait_until(self, work: Coroutine[Any, Any, Any] | Awaitable[Any]) -> None:
         async def wait() -> None:
             try:
                 await work
             except (Exception, SystemExit, KeyboardInterrupt) as error:
-                self._host.log_failure(error, "Default", "wait_until")
+                self._host.log_failure(error, self._label, "wait_until")
+            finally:
+                self.end()
 
+        self.begin()
         self._host.background(wait())
+
+    def begin(self) -> None:
+        """Something of this request goes on beyond its answer, until it calls `end`."""
+        self._open += 1
+
+    def end(self) -> None:
+        """The answer was sent, or something that went on beyond it is over."""
+        self._open -= 1
+        if not self._open and self.scope is not None:
+            self.scope.close()
 
     # --- Runtime ---------------------------------------------------------------------------------------------------
     @property
@@ -101,11 +126,11 @@ class WorkerContext(ExecutionContext):
 
 
 class Worker:
-    """Serves requests with the class named `Default`."""
+    """Serves requests from outside with the class named `Default`, and what other code asks with any entrypoint."""
 
-    def __init__(self, host: Host, entrypoint: type[WorkerEntrypoint] | None) -> None:
+    def __init__(self, host: Host, entrypoints: Mapping[str, type[WorkerEntrypoint]]) -> None:
         self._host = host
-        self._entrypoint = entrypoint
+        self._entrypoints = entrypoints
         self._running: dict[int, asyncio.Task[None]] = {}
         self._numbers = host.progress.numbers
 
@@ -143,54 +168,91 @@ class Worker:
         host = self._host
         served_by: list[ActorKey] = []
         served_by_variable.set(served_by)
+        context: WorkerContext | None = None
         try:
-            handler, _ = self._handler("fetch", "requests", "fetch(request)")
-            response = await maybe_await(call_relaxed(handler, host.deliveries.request(message, body)))
+            request = host.deliveries.request(message, body)
+            # Asked as a service. Clients have met the assets in the gateway.
+            if host.assets is not None and message.script and not message.entrypoint:
+                asset = host.assets.answer(request)
+                if asset is not None:
+                    send_response(host, message.id, 0, asset, 0, None)
+                    return
+            handler, context = self._handler("fetch", "requests", "fetch(request)", message.entrypoint, message.props)
+            response = await maybe_await(call_relaxed(handler, request))
             if not isinstance(response, Response):
                 raise TypeError(f"fetch() must return a Response, got {type(response).__name__}")
             socket = client_number(host, response)
-            send_response(host, message.id, 0, response, socket, served_by[-1] if served_by else None)
+            sending = send_response(host, message.id, 0, response, socket, served_by[-1] if served_by else None)
+            if sending is not None:
+                context.begin()
+                sending.add_done_callback(lambda _: context.end())
         except BaseException as error:
-            self._fail(message.id, error, "fetch", served_by[-1] if served_by else None)
+            self._fail(message.id, error, "fetch", served_by[-1] if served_by else None, message.entrypoint)
+        finally:
+            if context is not None:
+                context.end()
 
     async def _serve_scheduled(self, message: RunScheduled) -> None:
         event = ScheduledEvent(message.cron, message.scheduled_ms)
+        context: WorkerContext | None = None
         try:
             handler, context = self._handler("scheduled", "cron triggers", "scheduled(event)")
             await maybe_await(call_relaxed(handler, event, self._host.env, context))
             self._host.send(CallReply(message.id, 0, values.encode(event.retries)))
         except BaseException as error:
             self._fail(message.id, error, "scheduled", None)
+        finally:
+            if context is not None:
+                context.end()
 
-    def _handler(self, name: str, what: str, shape: str) -> tuple[Any, WorkerContext]:
-        """The method `name` of a new entrypoint, and its context; raises TypeError when there is none."""
-        context = WorkerContext(self._host)
+    def entrypoint(self, name: str, props: bytes = b"") -> tuple[Any, WorkerContext]:
+        """A new instance of the entrypoint `name` ("" for `Default`), and its context, which is the current one now.
+
+        To be followed by the context's `end`. Raises TypeError when there is no such class.
+        """
+        cls = self._entrypoints.get(name or DEFAULT)
+        if cls is None:
+            known = ", ".join(sorted(self._entrypoints)) or "none"
+            raise TypeError(
+                f"the main module has no entrypoint {name or DEFAULT}: its classes that inherit from WorkerEntrypoint "
+                f"are {known}"
+            )
+        context = WorkerContext(self._host, cls.__name__, props)
         runtime_variable.set(context)
-        if self._entrypoint is None:
+        instance: Any = cls.__new__(cls)
+        instance.ctx, instance.env = context, self._host.env
+        instance.__init__(context, self._host.env)
+        return instance, context
+
+    def _handler(
+        self, method: str, what: str, shape: str, name: str = "", props: bytes = b""
+    ) -> tuple[Any, WorkerContext]:
+        """The method of a new entrypoint, and its context; raises TypeError when there is none."""
+        if not name and DEFAULT not in self._entrypoints:
             raise TypeError(
                 f"the main module has no entrypoint for {what}: define class Default(WorkerEntrypoint) with {shape}"
             )
-        entrypoint: Any = self._entrypoint.__new__(self._entrypoint)
-        entrypoint.ctx, entrypoint.env = context, self._host.env
-        entrypoint.__init__(context, self._host.env)
-        handler = find_handler(entrypoint, name)
+        instance, context = self.entrypoint(name, props)
+        handler = find_handler(instance, method)
         if handler is None:
-            raise TypeError(f"{self._entrypoint.__name__} has no {shape} method")
+            raise TypeError(f"{type(instance).__name__} has no {shape} method")
         return handler, context
 
-    def _fail(self, request_id: int, error: BaseException, method: str, served_by: ActorKey | None) -> None:
+    def _fail(
+        self, request_id: int, error: BaseException, method: str, served_by: ActorKey | None, entrypoint: str = ""
+    ) -> None:
         task = asyncio.current_task()
         if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
             # The client has gone. A cancellation of the program's own is a failure like any other.
             raise error
-        report = self._host.report(error, "Default", method)
+        report = self._host.report(error, entrypoint or DEFAULT, method)
         self._host.send(Failed(request_id, 0, report, status_of(report), served_by))
 
 
 def send_response(
     host: Host, request_id: int, epoch: int, response: Response, socket: int, served_by: ActorKey | None
-) -> None:
-    """Answer a request of the gateway; small bodies inside the frame, others as a stream."""
+) -> asyncio.Task[None] | None:
+    """Answer a request of the gateway; small bodies inside the frame, others as a stream, by the task returned."""
     content = response.take_content()
     stream, body = 0, b""
     if isinstance(content, bytes) and len(content) <= INLINE_BODY_BYTES_MAX:
@@ -204,4 +266,5 @@ def send_response(
         )
     )  # fmt: skip
     if stream and content is not None:
-        host.background(host.bodies.send_all(stream, content))
+        return host.spawn(host.bodies.send_all(stream, content))
+    return None

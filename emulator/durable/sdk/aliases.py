@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from durable.errors import JsTypeError
+
 CAMEL_TO_SNAKE: dict[str, str] = {
     # namespaces, ids, stubs
     "idFromName": "id_from_name",
@@ -44,6 +46,7 @@ CAMEL_TO_SNAKE: dict[str, str] = {
     "allowUnconfirmed": "allow_unconfirmed",
     "noCache": "no_cache",
     "locationHint": "location_hint",
+    "routingMode": "routing_mode",
     "retryAlarm": "retry_alarm",
     # alarms
     "retryCount": "retry_count",
@@ -54,7 +57,24 @@ CAMEL_TO_SNAKE: dict[str, str] = {
     "bodyUsed": "body_used",
     "statusText": "status_text",
     "webSocket": "web_socket",
-    "arrayBuffer": "bytes",
+    "arrayBuffer": "buffer",
+    "formData": "form_data",
+    "replaceBody": "replace_body",
+    "fromJson": "from_json",
+    "jsObject": "js_object",
+    "isHistoryNavigation": "is_history_navigation",
+    "referrerPolicy": "referrer_policy",
+    "getSetCookie": "get_set_cookie",
+    "getAll": "get_all",
+    "getReader": "get_reader",
+    "getWriter": "get_writer",
+    "releaseLock": "release_lock",
+    "pipeTo": "pipe_to",
+    "contentType": "content_type",
+    "lastModified": "last_modified",
+    "searchParams": "search_params",
+    "byteLength": "byte_length",
+    "raiseForStatus": "raise_for_status",
     # web sockets
     "serializeAttachment": "serialize_attachment",
     "deserializeAttachment": "deserialize_attachment",
@@ -103,11 +123,11 @@ def merge_options(where: str, allowed: tuple[str, ...], *sources: Mapping[str, A
         if source is None:
             continue
         if not isinstance(source, Mapping):
-            raise TypeError(f"{where}() takes its options as a dict or as keywords, got {type(source).__name__}")
+            raise JsTypeError(f"{where}() takes its options as a dict or as keywords, got {type(source).__name__}")
         for name, value in source.items():
             snake = CAMEL_TO_SNAKE.get(name, name)
             if snake not in allowed:
-                raise TypeError(
+                raise JsTypeError(
                     f"{where}() has no option {name!r}{_suggestion(snake, allowed)}; it takes {', '.join(allowed)}"
                 )
             merged[snake] = value

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from durable.errors import JsTypeError
 from durable.sdk.aliases import CamelCase, merge_options
+from durable.sdk.habits import arrived
 
 
 class SocketEvent(CamelCase):
@@ -25,7 +27,7 @@ class SocketEvent(CamelCase):
         error: BaseException | None = None,
     ) -> None:
         self.type = type
-        self.data: Any = data
+        self.data: Any = arrived(data) if isinstance(data, bytes) else data
         """`str` or `bytes`; typed so that a listener can use it as what it knows it is."""
         self.code = code
         self.reason = reason
@@ -56,7 +58,7 @@ class EventTarget(CamelCase):
         A listener that is there already is not added a second time.
         """
         if not callable(listener):
-            raise TypeError(f"a listener is a function of one argument, got {_type_name(listener)}")
+            raise JsTypeError(f"a listener is a function of one argument, got {_type_name(listener)}")
         chosen = merge_options("add_event_listener", ("once",), options)
         self._listeners.setdefault(type, {}).setdefault(listener, bool(chosen.get("once", once)))
 

@@ -10,6 +10,7 @@ import hmac
 import os
 from functools import lru_cache
 
+from durable.errors import JsTypeError
 from durable.limits import OBJECT_NAME_BYTES_MAX
 from durable.sdk.aliases import CamelCase
 
@@ -32,7 +33,7 @@ def id_from_name(namespace_key: str, name: str) -> str:
     try:
         encoded = name.encode()
     except UnicodeEncodeError as error:
-        raise TypeError(f"an object name must be valid Unicode, got {name!r}") from error
+        raise JsTypeError(f"an object name must be valid Unicode, got {name!r}") from error
     return _sealed(namespace_key, hmac.digest(_secret(namespace_key), encoded, "sha256")[:_BASE_BYTES])
 
 
@@ -45,9 +46,9 @@ def checked_id(namespace_key: str, text: str) -> str:
     """`text` in lower case. Raises TypeError for anything but 64 hex digits made for this namespace."""
     lowered = text.lower()
     if len(lowered) != 4 * _BASE_BYTES or not _HEX_DIGITS.issuperset(lowered):
-        raise TypeError("Invalid Durable Object ID: must be 64 hex digits")
+        raise JsTypeError("Invalid Durable Object ID: must be 64 hex digits")
     if _sealed(namespace_key, bytes.fromhex(lowered)[:_BASE_BYTES]) != lowered:
-        raise TypeError("Durable Object ID is not valid for this namespace.")
+        raise JsTypeError("Durable Object ID is not valid for this namespace.")
     return lowered
 
 

@@ -1,4 +1,4 @@
-"""The two classes user code inherits from."""
+"""The classes user code inherits from."""
 
 from __future__ import annotations
 
@@ -28,6 +28,17 @@ class WorkerEntrypoint:
     Handlers, each optional, surplus parameters may be left out: `fetch(request)`, and `scheduled(event)` for the cron
     expressions of `[triggers]`.
     """
+
+    ctx: ExecutionContext
+    env: Any
+
+    def __init__(self, ctx: ExecutionContext, env: Any) -> None:
+        self.ctx = ctx
+        self.env = env
+
+
+class WorkflowEntrypoint:
+    """Importable, for programs of the platform that have workflows beside their objects; none of them runs here."""
 
     ctx: ExecutionContext
     env: Any

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
-from durable.sdk.http import Request, Response
+from durable.sdk.http import Request, Response, request_of
 
 if TYPE_CHECKING:
     from durable.sdk.websocket import WebSocket
@@ -25,6 +25,7 @@ class Runtime(Protocol):
         ...
 
     async def fetch(self, request: Request) -> Response: ...
+    def wait_until(self, work: Coroutine[Any, Any, Any] | Awaitable[Any]) -> None: ...
     def accept_in_memory(self, socket: WebSocket) -> None: ...
     def copied_attachment(self, value: Any) -> Any:
         """A copy such as is kept. Raises DataCloneError, or DurableError when it is too large."""
@@ -46,10 +47,14 @@ def current_runtime() -> Runtime:
     return runtime
 
 
-async def fetch(resource: str | Request, **options: Any) -> Response:
-    """An HTTP request to the outside; options as for `Request`. An actor's waits until earlier writes are durable.
+async def fetch(resource: str | Request, options: Mapping[str, Any] | None = None, **named: Any) -> Response:
+    """An HTTP request to the outside; options as for `Request`, as keywords or as one dict.
 
-    Raises OSError when no answer comes.
+    An actor's waits until earlier writes are durable. Raises AbortError, an OSError, when no answer comes.
     """
-    request = resource if isinstance(resource, Request) and not options else Request(resource, **options)
-    return await current_runtime().fetch(request)
+    return await current_runtime().fetch(request_of(resource, options, named))
+
+
+def wait_until(work: Coroutine[Any, Any, Any] | Awaitable[Any]) -> None:
+    """`ctx.wait_until` of the request or event that runs."""
+    current_runtime().wait_until(work)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+from durable.errors import JsRangeError
+
 _SCHEMES = frozenset({"ws", "wss", "http", "https"})
 _SEPARATORS = frozenset('()<>@,;:\\/[]?={}" \t')
 _PREFIX = "WebSocket Constructor: "
@@ -16,13 +18,13 @@ def checked_address(url: str) -> str:
         parts = urlsplit(url)
         has_host = bool(parts.hostname) and parts.port != 0
     except (ValueError, AttributeError, TypeError):
-        raise ValueError(f"{_PREFIX}The url is invalid: {url!r}; write ws://host/path or wss://host/path") from None
+        raise JsRangeError(f"{_PREFIX}The url is invalid: {url!r}; write ws://host/path or wss://host/path") from None
     if not has_host:
-        raise ValueError(f"{_PREFIX}The url is invalid: {url!r}; write ws://host/path or wss://host/path")
+        raise JsRangeError(f"{_PREFIX}The url is invalid: {url!r}; write ws://host/path or wss://host/path")
     if parts.scheme not in _SCHEMES:
-        raise ValueError(f"{_PREFIX}The url scheme must be ws, wss, http or https, got {parts.scheme!r}.")
+        raise JsRangeError(f"{_PREFIX}The url scheme must be ws, wss, http or https, got {parts.scheme!r}.")
     if "#" in url:
-        raise ValueError(f"{_PREFIX}The url fragment must be empty, got {parts.fragment!r}.")
+        raise JsRangeError(f"{_PREFIX}The url fragment must be empty, got {parts.fragment!r}.")
     return url
 
 
@@ -31,7 +33,7 @@ def checked_protocols(protocols: str | Sequence[str]) -> list[str]:
     names = [protocols] if isinstance(protocols, str) else list(protocols)
     for name in names:
         if not isinstance(name, str) or not name or not all("!" <= c <= "~" and c not in _SEPARATORS for c in name):
-            raise ValueError(f"{_PREFIX}One of the protocol header tokens is invalid: {name!r}.")
+            raise JsRangeError(f"{_PREFIX}One of the protocol header tokens is invalid: {name!r}.")
     if len(set(names)) != len(names):
-        raise ValueError(f"{_PREFIX}The protocols header cannot have repeating values, got {names!r}.")
+        raise JsRangeError(f"{_PREFIX}The protocols header cannot have repeating values, got {names!r}.")
     return names

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, NoReturn, TypeVar, overload
 
 from durable.sdk.aliases import CamelCase
@@ -17,6 +18,9 @@ T = TypeVar("T")
 
 class ExecutionContext(CamelCase, ABC):
     """A worker request's `ctx`."""
+
+    props: Mapping[str, Any] = MappingProxyType({})
+    """What the binding that the request came by was given."""
 
     @abstractmethod
     def wait_until(self, work: Coroutine[Any, Any, Any] | Awaitable[Any]) -> None:
@@ -31,6 +35,9 @@ class DurableObjectState(CamelCase, ABC):
 
     id: DurableObjectId
     storage: DurableObjectStorage
+    props: Mapping[str, Any] = MappingProxyType({})
+    container = None
+    """Objects have no containers here."""
 
     @abstractmethod
     def wait_until(self, work: Coroutine[Any, Any, Any] | Awaitable[Any]) -> None:

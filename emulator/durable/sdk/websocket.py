@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Protocol
 
+from durable.errors import JsRangeError, JsTypeError
 from durable.limits import AUTO_RESPONSE_BYTES_MAX, SOCKET_CLOSE_REASON_BYTES_MAX, SOCKET_MESSAGE_BYTES_MAX
+from durable.sdk import portability
 from durable.sdk.aliases import merge_options
 from durable.sdk.event_target import EventTarget, SocketEvent
 from durable.sdk.runtime import current_runtime, runtime_variable
@@ -36,6 +39,10 @@ _LONG_REASONS_REFUSED = "2026-03-03"
 _BLOBS = "2026-03-17"
 """Compatibility date from which binary messages are blobs unless `binary_type` says otherwise."""
 _BINARY_TYPES = ("blob", "arraybuffer")
+_SENT_AS_TEXT = frozenset({bytes, bytearray, memoryview})
+"""Exact types that the platform sends the `str()` of; what `to_js` makes is sent as bytes there, too."""
+_NEEDS_TO_JS = _SENT_AS_TEXT | {list, dict, tuple, set, frozenset, datetime}
+"""Exact types that the platform refuses as an attachment."""
 
 
 def is_close_code(code: int) -> bool:
@@ -112,12 +119,12 @@ class WebSocket(EventTarget):
         """
         chosen = merge_options("accept", ("allow_half_open",), options).get("allow_half_open", allow_half_open)
         if self.ready_state == CONNECTING:
-            raise TypeError("Websockets obtained from the 'new WebSocket()' constructor cannot call accept")
+            raise JsTypeError("Websockets obtained from the 'new WebSocket()' constructor cannot call accept")
         if self.handed_over:
-            raise TypeError("Can't accept() WebSocket that was already used in a response.")
+            raise JsTypeError("Can't accept() WebSocket that was already used in a response.")
         if self.link is not None:
             if self.link.hibernatable:
-                raise TypeError("Can't accept() WebSocket after enabling hibernation.")
+                raise JsTypeError("Can't accept() WebSocket after enabling hibernation.")
             return
         runtime = current_runtime()
         self.allow_half_open = runtime.compatibility_date < _CLOSE_REPLIED if chosen is None else bool(chosen)
@@ -151,19 +158,23 @@ class WebSocket(EventTarget):
             _check_size(len(message) if message.isascii() else _encoded_size(message))
             link.send(message, None)
         elif isinstance(message, (bytes, bytearray, memoryview)):
+            if portability.watch is not None and type(message) in _SENT_AS_TEXT:
+                portability.watch("socket-bytes", f"send() is given {type(message).__name__}")
             binary = bytes(message)
             _check_size(len(binary))
             link.send(None, binary)
         else:
-            raise TypeError(f"a WebSocket message is str or bytes, got {type(message).__name__}; try json.dumps(value)")
+            raise JsTypeError(
+                f"a WebSocket message is str or bytes, got {type(message).__name__}; try json.dumps(value)"
+            )
 
     def _check_sendable(self) -> None:
         if self._close_sent:
-            raise TypeError("Can't call WebSocket send() after close().")
+            raise JsTypeError("Can't call WebSocket send() after close().")
         if self.ready_state == CONNECTING:
-            raise TypeError('this WebSocket is still connecting: send in a listener of its "open" event')
+            raise JsTypeError('this WebSocket is still connecting: send in a listener of its "open" event')
         if self.link is None:
-            raise TypeError(
+            raise JsTypeError(
                 "You must call one of accept() or ctx.accept_web_socket(ws) on this WebSocket before sending messages."
             )
 
@@ -172,13 +183,13 @@ class WebSocket(EventTarget):
         if self._close_sent or (self._muted and self.ready_state != CONNECTING):
             return
         if self.link is None:
-            raise TypeError(
+            raise JsTypeError(
                 "You must call one of accept() or ctx.accept_web_socket(ws) on this WebSocket before closing it."
             )
         if code is not None and not is_close_code(code):
-            raise ValueError(f"Invalid WebSocket close code: {code}.")
+            raise JsRangeError(f"Invalid WebSocket close code: {code}.")
         if reason and code is None:
-            raise ValueError("If you specify a WebSocket close reason, you must also specify a code.")
+            raise JsRangeError("If you specify a WebSocket close reason, you must also specify a code.")
         self._say_close(code or 0, _fitting(reason or ""))
 
     def _say_close(self, code: int, reason: str) -> None:
@@ -221,6 +232,8 @@ class WebSocket(EventTarget):
     # --- attachments -----------------------------------------------------------------------------------------------
     def serialize_attachment(self, value: Any) -> None:
         """Keep `value` (at most 16 384 bytes encoded) with the socket; it survives hibernation and reload."""
+        if portability.watch is not None and type(value) in _NEEDS_TO_JS:
+            portability.watch("socket-attachment", f"serialize_attachment() is given a {type(value).__name__}")
         if self.link is None:
             runtime = runtime_variable.get(None)
             self._attachment = copy.deepcopy(value) if runtime is None else runtime.copied_attachment(value)
@@ -247,7 +260,7 @@ class WebSocket(EventTarget):
     @binary_type.setter
     def binary_type(self, value: str) -> None:
         if value not in _BINARY_TYPES:
-            raise ValueError(f"binary_type is {' or '.join(map(repr, _BINARY_TYPES))}, got {value!r}")
+            raise JsRangeError(f"binary_type is {' or '.join(map(repr, _BINARY_TYPES))}, got {value!r}")
         self._binary_type = value
 
     binaryType = binary_type  # assigned to, which `CamelCase` does not see
@@ -264,7 +277,7 @@ def _fitting(reason: str) -> str:
     if size <= SOCKET_CLOSE_REASON_BYTES_MAX:
         return reason
     if _compatibility_date() >= _LONG_REASONS_REFUSED:
-        raise ValueError(
+        raise JsRangeError(
             f"WebSocket close reason must not be longer than {SOCKET_CLOSE_REASON_BYTES_MAX} bytes when UTF-8 encoded, "
             f"got {size} bytes."
         )
@@ -275,14 +288,14 @@ def _encoded_size(message: str) -> int:
     try:
         return len(message.encode())
     except UnicodeEncodeError as error:
-        raise ValueError(
+        raise JsRangeError(
             f"a WebSocket message must be valid Unicode; it has a lone surrogate at index {error.start}"
         ) from None
 
 
 def _check_size(size: int) -> None:
     if size > SOCKET_MESSAGE_BYTES_MAX:
-        raise ValueError(f"a WebSocket message is at most {SOCKET_MESSAGE_BYTES_MAX} bytes, got {size}")
+        raise JsRangeError(f"a WebSocket message is at most {SOCKET_MESSAGE_BYTES_MAX} bytes, got {size}")
 
 
 class WebSocketPair:
@@ -313,10 +326,10 @@ class WebSocketRequestResponsePair:
     def __init__(self, request: str, response: str) -> None:
         for what, text in (("Request", request), ("Response", response)):
             if not isinstance(text, str):
-                raise TypeError(f"the {what.lower()} of an auto-response is a str, got {type(text).__name__}")
+                raise JsTypeError(f"the {what.lower()} of an auto-response is a str, got {type(text).__name__}")
             size = len(text.encode())
             if size > AUTO_RESPONSE_BYTES_MAX:
-                raise ValueError(
+                raise JsRangeError(
                     f"{what} cannot be larger than {AUTO_RESPONSE_BYTES_MAX} bytes. "
                     f"A {what.lower()} of size {size} was provided."
                 )

@@ -11,6 +11,7 @@ from typing import Any, Final
 import apsw
 
 from durable.clock import Clock
+from durable.errors import JsTypeError
 from durable.limits import ALARM_MS_MAX
 from durable.storage.database import Database
 from durable.storage.schema import ALARM_KEY, CREATE_METADATA, METADATA_TABLE, TABLE_EXISTS
@@ -55,11 +56,11 @@ class Alarm:
     def set(self, ms: int) -> None:
         """Have the alarm fire at `ms`, in place of the one there was. A time in the past means now."""
         if type(ms) is not int:
-            raise TypeError(f"an alarm takes milliseconds since the epoch as an int, got {type(ms).__name__}")
+            raise JsTypeError(f"an alarm takes milliseconds since the epoch as an int, got {type(ms).__name__}")
         if ms <= 0:
-            raise TypeError(f"set_alarm() cannot be called with an alarm time <= 0, got {ms}")
+            raise JsTypeError(f"set_alarm() cannot be called with an alarm time <= 0, got {ms}")
         if ms > ALARM_MS_MAX:
-            raise TypeError(f"set_alarm() doesn't support dates after 2189, got {ms} milliseconds since the epoch")
+            raise JsTypeError(f"set_alarm() doesn't support dates after 2189, got {ms} milliseconds since the epoch")
         self._write(max(ms, self._clock.wall_ms()))
 
     def delete(self) -> None:

@@ -12,8 +12,9 @@ from typing import Any, Final
 
 import apsw
 
-from durable.errors import SqlError
+from durable.errors import JsTypeError, SqlError
 from durable.limits import KV_KEY_BYTES_MAX, SQL_VALUE_BYTES_MAX
+from durable.sdk import portability
 from durable.storage.database import Database
 from durable.storage.key_iterator import ANOTHER_BEGAN, KeyIterator
 from durable.storage.schema import CREATE_KV, KV_TABLE, TABLE_EXISTS
@@ -54,11 +55,16 @@ class Kv:
 
     def put(self, key: str, value: Any) -> None:
         """Store one value; raises DataCloneError for what cannot be kept, SqlError when it is too large."""
+        if portability.watch is not None:
+            portability.look(value, f"the value of {key!r}")
         entry = _entry(key, value)
         self._run(self._make_table(), _PUT, entry)
 
     def put_many(self, entries: Mapping[str, Any]) -> None:
         """Store all of `entries`, or none when one of them is refused."""
+        if portability.watch is not None:
+            for key, value in entries.items():
+                portability.look(value, f"the value of {key!r}")
         encoded = [_entry(key, value) for key, value in entries.items()]
         if encoded:
             database = self._make_table()
@@ -162,13 +168,13 @@ def checked_key(candidate: Any) -> str:
     key: str = candidate
     if type(candidate) is not str:
         if isinstance(candidate, bool) or not isinstance(candidate, str | int):
-            raise TypeError(f"a key is a str, got {type(candidate).__name__}")
+            raise JsTypeError(f"a key is a str, got {type(candidate).__name__}")
         key = str.__str__(candidate) if isinstance(candidate, str) else str(int(candidate))
     if len(key) * 4 > KV_KEY_BYTES_MAX or not key.isascii():
         try:
             size = len(key.encode())
         except UnicodeEncodeError as error:
-            raise TypeError(f"the key has a lone surrogate at index {error.start} and is not valid Unicode") from None
+            raise JsTypeError(f"the key has a lone surrogate at index {error.start} and is not valid Unicode") from None
         if size > KV_KEY_BYTES_MAX:
             raise SqlError(f"a key may have {KV_KEY_BYTES_MAX} bytes, got {size}: {key[:40]!r}...")
     return key
@@ -192,12 +198,12 @@ def list_query(
 ) -> tuple[str, tuple[Any, ...]]:
     """The statement and its bindings. UTF-8 keeps the order of code points: SQLite's byte order is the platform's."""
     if start is not None and start_after is not None:
-        raise TypeError("list() cannot be called with both start and start_after values.")
+        raise JsTypeError("list() cannot be called with both start and start_after values.")
     if limit is not None:
         if type(limit) is not int:
-            raise TypeError(f"list() takes an int as limit, got {type(limit).__name__}")
+            raise JsTypeError(f"list() takes an int as limit, got {type(limit).__name__}")
         if limit <= 0:
-            raise TypeError(f"List limit must be positive, got {limit}.")
+            raise JsTypeError(f"List limit must be positive, got {limit}.")
     bounds: list[tuple[str, str | None]] = [
         ("key >= ?", start),
         ("key > ?", start_after),

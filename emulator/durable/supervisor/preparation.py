@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import random
 import shlex
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-from msgspec import Struct
 
 from durable.clock import Clock
 from durable.config import Config
 from durable.errors import MigrationError
+from durable.gateway.neighbours import Surroundings
 from durable.storage.class_life.applying import apply_plan, new_key
 from durable.storage.class_life.donors import donors_of
 from durable.storage.class_life.planning import pending_of
@@ -30,7 +29,12 @@ UNBORN = "000000000000"
 """Ends the keys of namespaces in a preview; nothing is ever stored under one."""
 
 
-class Preparation(Struct, frozen=True):
+def _alone(config: Config) -> Surroundings:
+    return Surroundings()
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
     """Makes programs of configurations, for one state directory whose lock is held."""
 
     layout: StateLayout
@@ -38,6 +42,10 @@ class Preparation(Struct, frozen=True):
     clock: Clock
     source: random.Random
     """Of the random parts of namespace keys."""
+    surroundings: Callable[[Config], Surroundings] = _alone
+    """What a program finds of other workers."""
+    _unborn: dict[str, str] = field(default_factory=dict[str, str])
+    """Keys of classes that no code was loaded for yet: other workers may make ids of them meanwhile."""
 
     def prepare(self, config: Config) -> Program:
         """The program of this configuration; its `commit` applies what only adds.
@@ -52,13 +60,15 @@ class Preparation(Struct, frozen=True):
         if pending.is_empty:
             return self.program(config)
         names = [step.class_name for step in pending.steps() if isinstance(step, CreateClass)]
-        keys = {name: new_key(name, self.source) for name in names}
+        keys = {name: self._unborn.get(name) or new_key(name, self.source) for name in names}
+        self._unborn.update(keys)
         done: list[bool] = []
 
         def commit() -> None:
             if not done:
                 environment, now_ms = config.environment, self.clock.wall_ms()
                 self.state_db.apply(environment, pending, now_ms=now_ms, make_key=keys.__getitem__)
+                self._unborn.clear()
                 done.append(True)
 
         return replace(self.preview(config, pending, keys), commit=commit)
@@ -110,7 +120,7 @@ class Preparation(Struct, frozen=True):
                 case TransferClass(target=target):
                     spaces[target] = (f"{target}-{UNBORN}", True)
         namespaces = [NamespaceInfo(key, name, sqlite) for name, (key, sqlite) in spaces.items()]
-        return Program(config, namespaces, self.layout.state)
+        return Program(config, namespaces, self.layout.state, self.surroundings(config))
 
     def program(self, config: Config) -> Program:
         """The program as the state is now, without classes whose data could not be brought here yet."""
@@ -120,4 +130,4 @@ class Preparation(Struct, frozen=True):
             for row in self.state_db.namespaces(config.environment)
             if row.key not in away
         ]
-        return Program(config, namespaces, self.layout.state)
+        return Program(config, namespaces, self.layout.state, self.surroundings(config))

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from durable import __version__
 from durable.errors import UserInputError
 from durable.supervisor.host_reports import HostReports
+from durable.supervisor.install_command import install_command
 from durable.supervisor.output_pipes import OutputPipes
 from durable.wire.progress import Progress
 from durable.wire.socket_pair import channel_pair
@@ -208,7 +209,6 @@ def explain_silent_death(python: str, exit: HostExit) -> UserInputError | None:
 
     Asks the interpreter itself, which takes a moment.
     """
-    fix = f"{python} -m pip install durable=={__version__}"
     try:
         answer = subprocess.run([python, "-c", _PROBE], capture_output=True, timeout=_PROBE_SECONDS, check=True)
         found = json.loads(answer.stdout)
@@ -222,12 +222,16 @@ def explain_silent_death(python: str, exit: HostExit) -> UserInputError | None:
             f"{python} is Python {release}; durable needs 3.11 or later", fix="durable dev --python PATH"
         )
     if version is None:
-        return UserInputError(f"{python} does not have the package durable installed", fix=fix)
+        return UserInputError(f"{python} does not have the package durable installed", fix=_install(python))
     return wrong_version(python, version) if version != __version__ else None
 
 
 def wrong_version(python: str, version: str) -> UserInputError:
     return UserInputError(
         f"{python} has durable {version}; this command is durable {__version__}, and both have to be the same",
-        fix=f"{python} -m pip install durable=={__version__}",
+        fix=_install(python),
     )
+
+
+def _install(python: str) -> str:
+    return install_command(python, f"durable=={__version__}")

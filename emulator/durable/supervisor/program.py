@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from durable.config import Config
-from durable.wire.messages import Load, NamespaceInfo
+from durable.config.secrets import secret_files
+from durable.gateway.neighbours import Surroundings
+from durable.wire.messages import AssetsInfo, Load, NamespaceInfo
 
 
 def nothing() -> None:
@@ -21,6 +23,8 @@ class Program:
     config: Config
     namespaces: Sequence[NamespaceInfo]
     state: Path
+    surroundings: Surroundings = field(default_factory=Surroundings)
+    """What it finds of other workers."""
     commit: Callable[[], None] = field(default=nothing, compare=False)
     """To be called once its code was loaded and before a host may store anything; harmless twice."""
 
@@ -61,12 +65,41 @@ class Program:
             memory_mb=config.dev.memory_mb,
             sources=dict(sources or {}),
             secrets=sorted(config.secrets),
+            script=config.name,
+            services=list(self.surroundings.services),
+            neighbours=list(self.surroundings.classes),
+            assets=self._assets(),
+            unserved={each.name: each.sentence for each in config.unserved} | dict(self.surroundings.missing),
+            compatibility_flags=list(config.compatibility_flags),
         )
+
+    def _assets(self) -> AssetsInfo | None:
+        assets = self.config.assets
+        if assets is None:
+            return None
+        first = assets.run_worker_first
+        return AssetsInfo(
+            assets.binding,
+            str(assets.directory),
+            assets.html_handling,
+            assets.not_found_handling,
+            [str(path) for path in private_paths(self.config, self.state)],
+            first if isinstance(first, bool) else list(first),
+        )
+
+
+def private_paths(config: Config, state: Path) -> list[Path]:
+    """What is not served as an asset, whatever folder is named: --persist-to may have put the state into it."""
+    return [config.path, state, *(state.parent / name for name in ("run", "deleted"))]
+
+
+def asset_folders(config: Config) -> list[Path]:
+    """Folders whose files are read anew for every request: saving one there reloads no code."""
+    assets = config.assets
+    return [] if assets is None or config.main.is_relative_to(assets.directory) else [assets.directory]
 
 
 def config_files(config: Config) -> list[Path]:
     """Every file that the configuration is read from, whether or not it exists."""
-    names = [".dev.vars", ".env"]
-    if config.environment is not None:
-        names += [f"{name}.{config.environment}" for name in names]
-    return [config.path, *(config.root / name for name in names)]
+    first, layers = secret_files(config.root, config.environment)
+    return [config.path, *first, *layers]

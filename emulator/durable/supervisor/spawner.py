@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,17 +26,19 @@ class HostSpawner:
         what: str = "durable dev",
         terminal: bool = False,
         debug: bool = False,
+        numbers: Iterator[int] | None = None,
     ) -> None:
         """`folder` is where hosts run; `what` is told to whoever finds the state in use.
 
         `terminal`: somebody listens to `DebuggerStopped` and hands the terminal over; `debug`: hosts open debugpy.
+        `numbers` are those of the hosts: one source for all spawners of a gateway process, whose sockets they name.
         """
         self._options = ["--terminal", str(int(terminal)), "--debug", str(int(debug))]
         self.state = state
         self.python = python or sys.executable
         self._folder = folder
         self._what = what
-        self._numbers = itertools.count(1)
+        self._numbers = numbers if numbers is not None else itertools.count(1)
         self._lock: StateLock | None = None
         self._early: list[HostProcess] = []
 

@@ -21,7 +21,9 @@ from durable.limits import WATCHED_FOLDERS_MAX
 SOURCE_SUFFIXES = frozenset((".py", ".html", ".css", ".js", ".json", ".sql", ".j2"))
 """Files that a program is made of, or reads while it is imported; anything else is named in `[dev] watch`."""
 
-IGNORED_FOLDERS = frozenset(("venv", "env", "node_modules", "__pycache__", "__pypackages__", "site-packages"))
+IGNORED_FOLDERS = frozenset(
+    ("venv", "env", "node_modules", "python_modules", "__pycache__", "__pypackages__", "site-packages")
+)
 """Folders that hold nothing a person edits; so does every folder whose name begins with a dot."""
 
 _DEBOUNCE_MS = 20

@@ -17,6 +17,7 @@ What it lacks is an extension whose payload is again MessagePack, unless said ot
     10 Decimal     its text, ASCII
     11 dict        with other keys: array [key, value, key, value, …]
     12 bytearray   its bytes
+    13 reference   to an object that travels beside the value; only after the version byte 02, which storage never has
 
 A memoryview arrives as bytes, a row as a dict. An object that occurs twice arrives as two copies.
 """
@@ -38,6 +39,7 @@ from durable.values.row import Row
 from durable.values.zones import travels, zone_from_plain, zone_to_plain
 
 VERSION: Final = b"\x01"
+VERSION_WITH_REFERENCES: Final = b"\x02"
 INT_MIN: Final = -(2**63)
 INT_MAX: Final = 2**64 - 1
 
@@ -53,19 +55,45 @@ UUID_BYTES: Final = 9
 DECIMAL: Final = 10
 ANY_KEYS: Final = 11
 BYTEARRAY: Final = 12
+REFERENCE: Final = 13
 
 _NATIVE: frozenset[type] = frozenset({type(None), bool, float, str, bytes})
 _encode = msgspec.msgpack.Encoder().encode
+
+arrived: Callable[[Any], Any] | None = None
+"""What is done to a decoded value; see `durable.values.arrivals`."""
+
+_refer: Callable[[Any], Any] | None = None
+"""What describes objects that are no values, while `encode_with` runs."""
+_resolve: Callable[[Any], Any] | None = None
+"""The opposite, while `decode_with` runs."""
 
 
 def encode(value: Any) -> bytes:
     """The bytes of `value`; raises DataCloneError naming the place of what cannot be kept."""
     try:
-        if type(value) in _NATIVE:
-            return VERSION + _encode(value)
-        return VERSION + _encode(_plain(value, 0))
+        return plain_encode(value)
     except (Refused, RecursionError, UnicodeEncodeError):
         raise explain(value) from None
+
+
+def plain_encode(value: Any) -> bytes:
+    """The same, raising `Refused`, RecursionError or UnicodeEncodeError: for whoever can do more than to give up."""
+    if type(value) in _NATIVE:
+        return VERSION + _encode(value)
+    return VERSION + _encode(_plain(value, 0))
+
+
+def encode_with(value: Any, refer: Callable[[Any], Any], takes: Callable[[Any], bool]) -> bytes:
+    """The same for `decode_with`; `refer` says in plain values what every object is that it `takes`."""
+    global _refer
+    outer, _refer = _refer, refer
+    try:
+        return VERSION_WITH_REFERENCES + _encode(_plain(value, 0))
+    except (Refused, RecursionError, UnicodeEncodeError):
+        raise explain(value, takes) from None
+    finally:
+        _refer = outer
 
 
 def decode(data: bytes | bytearray | memoryview) -> Any:
@@ -75,8 +103,26 @@ def decode(data: bytes | bytearray | memoryview) -> Any:
         raise CorruptValueError(
             f"these {len(view)} bytes are not a stored value: they begin with {bytes(view[:1])!r}, not {VERSION!r}"
         )
+    return _value_of(view)
+
+
+def decode_with(data: bytes | bytearray | memoryview, resolve: Callable[[Any], Any]) -> Any:
+    """The value of bytes that `encode` or `encode_with` wrote; `resolve` takes what `refer` said."""
+    global _resolve
+    view = memoryview(data)
+    if bytes(view[:1]) != VERSION_WITH_REFERENCES:
+        return decode(data)
+    outer, _resolve = _resolve, resolve
     try:
-        return _decode(view[1:])
+        return _value_of(view)
+    finally:
+        _resolve = outer
+
+
+def _value_of(view: memoryview) -> Any:
+    try:
+        value = _decode(view[1:])
+        return value if arrived is None else arrived(value)
     except MemoryError:
         raise
     except Exception as error:  # garbage fails in as many ways as there are constructors
@@ -92,8 +138,12 @@ def _plain(value: Any, depth: int) -> Any:
     if kind is int:
         return value if INT_MIN <= value <= INT_MAX else _big_int(value)
     pack = _PACKERS.get(kind)  # pyright: ignore[reportUnknownArgumentType]
-    if pack is None or depth >= VALUE_DEPTH_MAX:
+    if depth >= VALUE_DEPTH_MAX:
         raise Refused
+    if pack is None:
+        if _refer is None:
+            raise Refused
+        return msgspec.msgpack.Ext(REFERENCE, _encode(_refer(value)))
     return pack(value, depth + 1)
 
 
@@ -152,8 +202,15 @@ _PACKERS: dict[type, Callable[[Any, int], Any]] = {
 }
 
 
+def register(kind: type, like: type) -> None:
+    """An object of `kind` is written as what it is like."""
+    _PACKERS[kind] = _PACKERS.get(like) or (lambda value, depth: _plain(like(value), depth))
+
+
 # --- in ---------------------------------------------------------------------------------------------------------------
 def _unpack(code: int, payload: memoryview) -> Any:
+    if code == REFERENCE and _resolve is not None:
+        return _resolve(_decode(payload))
     unpack = _UNPACKERS.get(code)
     if unpack is None:
         raise ValueError(f"extension {code} is unknown")

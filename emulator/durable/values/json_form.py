@@ -106,6 +106,11 @@ _WRITERS: Final[dict[type, Callable[[Any], Any]]] = {
 }
 
 
+def register(kind: type, like: type) -> None:
+    """An object of `kind` is written as what it is like."""
+    _WRITERS[kind] = _WRITERS.get(like) or (lambda value: to_json(like(value)))
+
+
 # --- in ---------------------------------------------------------------------------------------------------------------
 def _uuid(plain: Any) -> UUID:
     return UUID(str(plain))  # of what is no text it would ask for `replace`

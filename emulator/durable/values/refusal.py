@@ -5,35 +5,65 @@ from __future__ import annotations
 import enum
 import inspect
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
 from durable.errors import DataCloneError
-from durable.limits import VALUE_DEPTH_MAX
+from durable.limits import RPC_PAYLOAD_BYTES_MAX, VALUE_DEPTH_MAX
 from durable.values.row import Row
 from durable.values.zones import travels
 
-LEAVES: frozenset[type] = frozenset(
-    {type(None), bool, int, float, str, bytes, bytearray, memoryview, date, datetime, time, timedelta, UUID, Decimal}
-)
-CONTAINERS: frozenset[type] = frozenset({list, tuple, dict, Row, set, frozenset})
+LEAVES: set[type] = {
+    type(None),
+    bool,
+    int,
+    float,
+    str,
+    bytes,
+    bytearray,
+    memoryview,
+    date,
+    datetime,
+    time,
+    timedelta,
+    UUID,
+    Decimal,
+}
+CONTAINERS: set[type] = {list, tuple, dict, Row, set, frozenset}
+
+
+def register(kind: type, like: type) -> None:
+    """`kind` travels as what it is like."""
+    (CONTAINERS if like in CONTAINERS else LEAVES).add(kind)
 
 
 class Refused(Exception):
     """Stops a fast walk; whoever started it asks `explain` for the sentence."""
 
 
-def explain(value: object) -> DataCloneError:
-    """The error for the first thing in `value` that cannot travel: `value['a'][2]: <class 'Foo'> cannot be …`."""
-    found = next(_problems(value, "value", ()), None)
+def explain(value: object, takes: Callable[[Any], bool] | None = None) -> DataCloneError:
+    """The error for the first thing in `value` that cannot travel: `value['a'][2]: <class 'Foo'> cannot be …`.
+
+    `takes` says which objects travel beside values.
+    """
+    found = next(_problems(value, "value", (), takes), None)
     return DataCloneError(found or "the value changed while it was copied")
 
 
-def _problems(value: object, path: str, parents: tuple[int, ...]) -> Iterator[str]:
+def check_size(size: int) -> None:
+    """Raises DataCloneError for an encoded value that is too large for a call."""
+    if size > RPC_PAYLOAD_BYTES_MAX:
+        raise DataCloneError(
+            "Serialized RPC arguments or return values are limited to 32MiB, "
+            f"but the size of this value was: {size} bytes."
+        )
+
+
+def _problems(value: object, path: str, parents: tuple[int, ...], takes: Callable[[Any], bool] | None) -> Iterator[str]:
     kind = type(value)
     if kind in CONTAINERS:
         if id(value) in parents:
@@ -43,7 +73,7 @@ def _problems(value: object, path: str, parents: tuple[int, ...]) -> Iterator[st
             yield f"{path} is nested deeper than {VALUE_DEPTH_MAX} levels"
             return
         for child_path, child in _children(value, path):
-            yield from _problems(child, child_path, (*parents, id(value)))
+            yield from _problems(child, child_path, (*parents, id(value)), takes)
     elif kind is str:
         try:
             cast("str", value).encode()
@@ -58,7 +88,7 @@ def _problems(value: object, path: str, parents: tuple[int, ...]) -> Iterator[st
                 f"{path}: the time zone {value.tzinfo!r} cannot be stored or sent;"
                 " use datetime.timezone or zoneinfo.ZoneInfo"
             )
-    elif kind not in LEAVES:
+    elif kind not in LEAVES and not (takes is not None and takes(value)):
         yield f"{path}: {kind!r} cannot be stored or sent; {_advice(value)}"
 
 

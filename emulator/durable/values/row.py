@@ -15,9 +15,13 @@ class Row(dict[str, Any]):
     __slots__ = ()
 
     def __getattr__(self, name: str) -> Any:
-        try:
+        if name in self:
             return self[name]
-        except KeyError:
-            raise AttributeError(
-                f"the row has no column {name!r}; its columns are {', '.join(self) or 'none'}"
-            ) from None
+        if name.startswith("__"):
+            # Asked of everything, by `hasattr` and by copy: nobody reads the sentence.
+            raise AttributeError(name)
+        columns = ", ".join(map(str, self)) or "none"
+        raise AttributeError(f"the row has no column {name!r}; its columns are {columns}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self[name] = value

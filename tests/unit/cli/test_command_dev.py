@@ -82,7 +82,7 @@ def test_a_class_of_another_worker_is_not_connected(project: Path) -> None:
     (project / "durable.toml").write_text(
         text.replace('class_name = "Counter"', 'class_name = "Far"\nscript_name = "other"', 1)
     )
-    assert "Far of other [not connected]" in bindings_table(load_project(None, None, None).config, PLAIN)
+    assert "Far of other [not started]" in bindings_table(load_project(None, None, None).config, PLAIN)
 
 
 def test_a_program_without_bindings_says_so(tmp_path: Path) -> None:

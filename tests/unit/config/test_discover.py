@@ -37,7 +37,7 @@ def test_no_file_anywhere_says_what_was_looked_for_and_how_to_begin(tmp_path: Pa
     with pytest.raises(UserInputError) as caught:
         find_config(None, tmp_path)
     assert str(caught.value) == (
-        "no configuration found: looked for durable.toml, wrangler.toml, wrangler.jsonc or wrangler.json "
+        "no configuration found: looked for durable.toml, wrangler.json, wrangler.jsonc or wrangler.toml "
         f"in {tmp_path} and in every folder above it"
     )
     assert caught.value.fix == "durable init"

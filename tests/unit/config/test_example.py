@@ -41,9 +41,14 @@ def test_the_exports_of_the_example_load_in_place_of_its_migrations(load_text: L
     assert (config.migrations, config.warnings) == ((), ())
 
 
+@pytest.fixture(autouse=True)
+def _the_folder_of_its_assets(project: Path) -> None:
+    (project / "public").mkdir()
+
+
 def test_the_example_loads_without_a_warning(load_text: Load) -> None:
     config = load_text(EXAMPLE)
-    assert config.warnings == ()
+    assert (config.warnings, config.notices) == ((), ())
     assert check_classes(config, ["ChatRoom", "User"]) == []
 
 
@@ -56,9 +61,7 @@ def test_the_settings_that_are_switched_off_are_right_too(load_text: Load) -> No
     config = load_text(with_everything_switched_on())
     assert config.bindings[1].script_name == "accounts-staging"
     assert config.migrations[1].transferred_classes
-    assert [warning.message for warning in config.warnings] == [
-        'env.USER belongs to another worker, "accounts-staging"; bindings across workers are not served here.'
-    ]
+    assert config.warnings == ()
 
 
 def test_the_example_shows_the_defaults(load_text: Load) -> None:
@@ -86,6 +89,8 @@ def test_the_settings_of_dev_are_the_keys_of_dev() -> None:
         (lambda data: data["migrations"][1]["transferred_classes"][0], keys.TRANSFERRED_CLASS),
         (lambda data: data["dev"], keys.DEV),
         (lambda data: data["triggers"], keys.TRIGGERS),
+        (lambda data: data["services"][0], tuple(key for key in keys.SERVICE if key != "environment")),
+        (lambda data: data["assets"], keys.ASSETS),
     ],
 )
 def test_every_key_that_is_read_stands_in_the_example(pick: Callable[[Any], Any], known: tuple[str, ...]) -> None:

@@ -105,34 +105,10 @@ def test_the_same_settings_are_read_from_jsonc(file: str, load_text: Load) -> No
 }""",
         file=file,
     )
+    assert [each.name for each in config.unserved] == ["KV"]
     assert config.bindings == (Binding("ROOM", "Room", None, Location(file, 5, 69)),)
     assert config.migrations[0].location == Location(file, 6, 27)
     assert config.vars == {"NOTHING": None}
-    assert config.warnings == ()
-
-
-def test_keys_of_wrangler_without_a_meaning_here_are_passed_over_in_silence(load_text: Load) -> None:
-    config = load_text(
-        """
-main = "main.py"
-compatibility_flags = ["python_workers"]
-account_id = "x"
-workers_dev = true
-routes = []
-rules = []
-kv_namespaces = []
-[triggers]
-crons = []
-[observability]
-enabled = true
-[build]
-command = "x"
-[assets]
-directory = "public"
-[dev]
-inspector_port = 9229
-"""
-    )
     assert config.warnings == ()
 
 
@@ -599,13 +575,10 @@ def test_a_flood_of_unknown_keys_is_summed_up(load_text: Load) -> None:
     assert config.warnings[-1].message == "4980 more unknown keys."
 
 
-def test_a_binding_to_another_workers_class_is_kept_and_warned_about(load_text: Load) -> None:
+def test_a_binding_to_another_workers_class_names_that_worker(load_text: Load) -> None:
     config = load_text(BINDINGS + 'name = "A"\nclass_name = "X"\nscript_name = "other"\nenvironment = "prod"')
     assert config.bindings[0].script_name == "other-prod"
-    assert warnings_of(config) == [
-        'durable.toml:5:1: env.A belongs to another worker, "other-prod"; bindings across workers are not served here. '
-        "Calls through it will fail."
-    ]
+    assert config.warnings == ()
 
 
 def test_a_binding_that_names_its_own_worker_is_local(load_text: Load) -> None:

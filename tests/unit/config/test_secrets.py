@@ -84,6 +84,34 @@ def test_an_environments_dot_env_lies_over_the_general_one(tmp_path: Path) -> No
     assert {key: value for key, (value, _) in read_secrets(tmp_path, "staging").items()} == {"A": "1", "B": "2"}
 
 
+def test_the_local_files_lie_over_those_that_are_shared(tmp_path: Path) -> None:
+    for name in (".env", ".env.local", ".env.staging", ".env.staging.local"):
+        (tmp_path / name).write_text(f"FROM={name}\n{name.upper().replace('.', '_')[1:]}=1")
+    assert {key: value for key, (value, _) in read_secrets(tmp_path, None).items()} == {
+        "FROM": ".env.local",
+        "ENV": "1",
+        "ENV_LOCAL": "1",
+    }
+    assert read_secrets(tmp_path, "staging")["FROM"][0] == ".env.staging.local"
+    (tmp_path / ".env.staging.local").unlink()
+    assert read_secrets(tmp_path, "staging")["FROM"][0] == ".env.staging"
+    (tmp_path / ".dev.vars").write_text("FROM=.dev.vars")
+    assert {key: value for key, (value, _) in read_secrets(tmp_path, "staging").items()} == {"FROM": ".dev.vars"}
+
+
+def test_a_secret_that_is_required_and_not_set_is_a_warning(project: Path) -> None:
+    text = (
+        '{"main": "main.py", "compatibility_flags": ["python_workers"], "secrets": {"required": ["KEY", "TOKEN", "V"]},'
+    )
+    (project / "wrangler.jsonc").write_text(text + '"vars": {"V": "x"}}')
+    (project / ".dev.vars").write_text("KEY=1")
+    assert [str(warning) for warning in load(project / "wrangler.jsonc").warnings] == [
+        "wrangler.jsonc:1:88: the secret TOKEN is required and not set: env.TOKEN is missing. "
+        "Write TOKEN=… into .dev.vars beside this file."
+    ]
+    assert load(project / "wrangler.jsonc", overrides={"TOKEN": "typed"}).warnings == ()
+
+
 def test_a_secret_cannot_take_the_name_of_a_binding(project: Path) -> None:
     (project / "durable.toml").write_text(
         'main = "main.py"\ndurable_objects.bindings = [{ name = "ROOM", class_name = "Room" }]'

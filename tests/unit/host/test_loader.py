@@ -182,3 +182,31 @@ def test_the_lines_that_are_quoted_are_those_that_ran(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text("# a line that was saved later\nvalue = 1\n")
     linecache.checkcache(main)
     assert linecache.getline(main, 2) == "other = 2\n"
+
+
+def test_an_alias_is_no_module_that_a_standby_could_import(tmp_path: Path) -> None:
+    main = write(tmp_path, program="import sys, colorsys\nsys.modules['another_name'] = colorsys")
+    sys.modules.pop("colorsys", None)
+    project = Project(str(tmp_path), main)
+    project.load()
+
+    assert "colorsys" in project.third_party_modules()
+    assert "another_name" not in project.third_party_modules()
+
+
+@pytest.mark.parametrize("folder", ["python_modules", ".venv-workers/lib"])
+def test_packages_that_the_platforms_tools_put_into_the_project_are_not_its_own(tmp_path: Path, folder: str) -> None:
+    project = Project(str(tmp_path), str(tmp_path / "entry.py"))
+
+    assert not project.owns(str(tmp_path / folder / "package.py"))
+    assert project.own_file(str(tmp_path / folder / "package.py")) is None
+    assert project.own_file(str(tmp_path / "rooms" / "chat.py")) == os.path.join("rooms", "chat.py")
+
+
+def test_the_sources_of_a_project_are_those_that_were_compiled(tmp_path: Path) -> None:
+    main = write(tmp_path, program="import part_of_it\n", part_of_it="x = 1\n", unused="y = 2\n")
+    project = Project(str(tmp_path), main)
+    project.load()
+    (tmp_path / "part_of_it.py").write_text("x = 2\n")
+
+    assert dict(project.own_sources()) == {main: "import part_of_it\n", str(tmp_path / "part_of_it.py"): "x = 1\n"}

@@ -10,7 +10,12 @@ from durable.host.pending_call import PendingCall
 def pending() -> tuple[PendingCall, "asyncio.Future[int]", list[str]]:
     future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     cancelled: list[str] = []
-    return PendingCall(future, lambda: cancelled.append("cancelled")), future, cancelled
+
+    class Work:
+        def cancel(self) -> None:
+            cancelled.append("cancelled")
+
+    return PendingCall(future, Work()), future, cancelled
 
 
 async def test_it_is_awaited_like_any_coroutine() -> None:

@@ -89,3 +89,26 @@ def test_with_the_developers_word_it_is_done(preparation: Preparation, configure
 
     assert [namespace.class_name for namespace in preparation.program(config).namespaces] == ["Hall"]
     assert preparation.pending(config).is_empty
+
+
+def test_a_class_without_code_yet_keeps_the_key_that_other_workers_were_told(
+    preparation: Preparation, configured: Callable[..., Config]
+):
+    first = preparation.prepare(configured())
+    second = preparation.prepare(configured())
+    second.commit()
+
+    assert second.namespaces == first.namespaces
+    assert [row.key for row in preparation.state_db.namespaces(None)] == [first.namespaces[0].key]
+
+
+def test_a_class_that_comes_back_gets_a_new_key(preparation: Preparation, configured: Callable[..., Config]):
+    first = preparation.prepare(configured())
+    first.commit()
+    config = configured(DELETES, settings=UNBOUND)
+    preparation.apply(config, preparation.pending(config))
+    again = configured(DELETES + '[[migrations]]\ntag = "v3"\nnew_sqlite_classes = ["Room"]\n', settings=UNBOUND)
+
+    room = next(each for each in preparation.prepare(again).namespaces if each.class_name == "Room")
+
+    assert room.key != first.namespaces[0].key

@@ -40,6 +40,7 @@ def project(root: Path, *, patterns: tuple[str, ...] = ()) -> ProjectFiles:
         (".venv/lib/site.py", False),
         ("venv/lib/site.py", False),
         ("node_modules/a/index.js", False),
+        ("python_modules/fastapi/routing.py", False),
         ("__pycache__/main.py", False),
         (".git/hooks/x.py", False),
         (".durable/state/x.json", False),

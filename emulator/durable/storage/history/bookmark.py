@@ -14,7 +14,7 @@ import hashlib
 import re
 from typing import Final, NamedTuple
 
-from durable.errors import StorageError
+from durable.errors import JsTypeError, StorageError
 
 _TEXT: Final = re.compile(r"([0-9a-f]{8})-([0-9a-f]{8})-([0-9a-f]{8})-([0-9a-f]{32})")
 _UNDO_FRAME: Final = 0xFFFF_FFFF
@@ -64,7 +64,7 @@ def undo_bookmark(position: Position, target: str, wall_ms: int, object_id: str)
 def parse_bookmark(text: str, object_id: str) -> Bookmark:
     """Raises TypeError for what is no text, StorageError for what is no bookmark or another object's."""
     if not isinstance(text, str):
-        raise TypeError(f"a bookmark is a str, got {type(text).__name__}")
+        raise JsTypeError(f"a bookmark is a str, got {type(text).__name__}")
     found = _TEXT.fullmatch(text)
     if found is None:
         raise StorageError(

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from durable.errors import SqlError
+from durable.sdk import habits
+from durable.sdk.buffers import JsBuffer
 from durable.sdk.storage import SqlCursor
 from durable.values import Row
 
@@ -110,6 +112,21 @@ class Cursor(SqlCursor):
 
     def raw(self) -> RawRows:
         return RawRows(self._take)
+
+
+class PlatformCursor(Cursor):
+    """For programs that are written for the platform: blobs are JsBuffer, which are bytes."""
+
+    def _take(self) -> Values | None:
+        row = super()._take()
+        if row is None or bytes not in map(type, row):
+            return row
+        return tuple([JsBuffer(cell) if type(cell) is bytes else cell for cell in row])
+
+
+def cursor_type() -> type[Cursor]:
+    """What the program that runs reads its rows with."""
+    return PlatformCursor if habits.platform else Cursor
 
 
 class RawRows:

@@ -16,11 +16,11 @@ from typing import Any, Final, NoReturn
 import apsw
 
 from durable.clock import Clock
-from durable.errors import SqlError, StorageError
+from durable.errors import JsTypeError, SqlError, StorageError
 from durable.limits import SQL_PROGRAM_STEPS_MAX, SQL_STATEMENTS_CACHED_MAX
 from durable.storage.sql.authorizer import TRANSACTION_REASON, Trust
 from durable.storage.sql.binding import BINDABLE, bindable, explain_binding
-from durable.storage.sql.cursor import Cursor
+from durable.storage.sql.cursor import Cursor, cursor_type
 from durable.storage.sql.statement import EMPTY, NO_STATEMENT, Plan, Statement, check_length
 from durable.storage.sql.turn_watch import REASON, TurnWatch
 from durable.storage.transaction import Transaction
@@ -96,7 +96,7 @@ class Sql:
     def _buffered(self, rows: list[Any], columns: tuple[str, ...], written: int) -> Cursor:
         ahead = iter(rows)
         pending = next(ahead, None)
-        cursor = Cursor(self._check, self._fail_reading, ahead, columns, pending, written)
+        cursor = cursor_type()(self._check, self._fail_reading, ahead, columns, pending, written)
         if pending is not None:
             self._returned = _noted(self._returned, cursor)
         return cursor
@@ -106,7 +106,7 @@ class Sql:
             pending = next(rows, None)
         except Exception as error:
             self._fail_reading(error)
-        cursor = Cursor(self._check, self._fail_reading, rows, columns, pending, 0)
+        cursor = cursor_type()(self._check, self._fail_reading, rows, columns, pending, 0)
         if pending is not None:
             self._cursors = _noted(self._cursors, cursor)
         return cursor
@@ -130,7 +130,7 @@ class Sql:
     # --- the first time -----------------------------------------------------------------------------------------
     def _exec_unknown(self, query: str, bindings: tuple[Any, ...]) -> Cursor:
         if not isinstance(query, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"exec() takes an SQL string first, got {type(query).__name__}")
+            raise JsTypeError(f"exec() takes an SQL string first, got {type(query).__name__}")
         statement, rows = self._run_script(query, bindable(bindings))
         if len(statement.text) == len(query) and not statement.changed_schema:
             if len(self._plans) >= SQL_STATEMENTS_CACHED_MAX:

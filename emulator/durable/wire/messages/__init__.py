@@ -10,6 +10,7 @@ from __future__ import annotations
 from durable.wire.messages.alarms import AlarmDue, AlarmGiveUp, AlarmReply, RunScheduled
 from durable.wire.messages.data import CopyObject, DeleteObject, ReplaceObject
 from durable.wire.messages.life import (
+    AssetsInfo,
     Attach,
     AutoResponseState,
     ClockSet,
@@ -25,10 +26,12 @@ from durable.wire.messages.life import (
     Log,
     LoopBlocked,
     NamespaceInfo,
+    NeighbourClass,
     Ping,
     Pong,
     Preimport,
     Ready,
+    ServiceInfo,
     SocketState,
     TellLife,
     Woke,
@@ -59,6 +62,9 @@ from durable.wire.messages.requests import (
     Failed,
     HttpReply,
     HttpRequest,
+    Luggage,
+    StubCount,
+    StubKey,
 )
 from durable.wire.messages.sockets import (
     AutoResponded,
@@ -89,6 +95,7 @@ __all__ = [
     "AlarmDue",
     "AlarmGiveUp",
     "AlarmReply",
+    "AssetsInfo",
     "Attach",
     "AutoResponded",
     "AutoResponseState",
@@ -138,9 +145,11 @@ __all__ = [
     "Look",
     "LookMany",
     "LoopBlocked",
+    "Luggage",
     "Message",
     "MigrateObject",
     "NamespaceInfo",
+    "NeighbourClass",
     "Ping",
     "Pong",
     "Preimport",
@@ -150,6 +159,7 @@ __all__ = [
     "ReplaceObject",
     "Restore",
     "RunScheduled",
+    "ServiceInfo",
     "SetAutoResponse",
     "SocketAccepted",
     "SocketAttachment",
@@ -159,6 +169,8 @@ __all__ = [
     "SocketMessage",
     "SocketSend",
     "SocketState",
+    "StubCount",
+    "StubKey",
     "TellLife",
     "TimelineLeft",
     "Woke",
@@ -166,7 +178,7 @@ __all__ = [
 
 FromGateway = (
     Load | Preimport | Attach | Drain | ClockSet | Ping | TellLife
-    | HttpRequest | HttpReply | Call | CallReply | Failed | Cancel | BodyChunk | BodyEnd | BodyCredit
+    | HttpRequest | HttpReply | Call | CallReply | Failed | Cancel | BodyChunk | BodyEnd | BodyCredit | StubCount
     | SocketMessage | SocketClosed | SocketFailed | AutoResponded
     | IndexDurable | IndexFound | AlarmDue | AlarmGiveUp | RunScheduled | Inspect | Evict
     | EvictAll | Look | LookMany | Recall | Restore | MigrateObject
@@ -175,7 +187,7 @@ FromGateway = (
 FromHost = (
     Hello | Ready | LoadFailed | Closed | Log | Woke | Left | Pong | LoopBlocked
     | DebuggerEntered | DebuggerLeft | DebuggerListening
-    | HttpRequest | HttpReply | Call | CallReply | Failed | Cancel | BodyChunk | BodyEnd | BodyCredit
+    | HttpRequest | HttpReply | Call | CallReply | Failed | Cancel | BodyChunk | BodyEnd | BodyCredit | StubCount
     | SocketAccepted | SocketSend | SocketClose | SocketAttachment | SetAutoResponse | Begun | Done
     | EpochDurable | EpochFailed | IndexPut | IndexRemove | IndexFind | AlarmReply | InspectReply
     | TimelineLeft

@@ -26,6 +26,40 @@ class NamespaceInfo(msgspec.Struct, array_like=True, frozen=True):
     sqlite: bool = True
 
 
+class ServiceInfo(msgspec.Struct, array_like=True, frozen=True):
+    """A class of a worker's main module that bindings lead to: `env.<name>`. `entrypoint` is empty for `Default`."""
+
+    name: str
+    script: str
+    """The worker; empty for the one that asks."""
+    entrypoint: str = ""
+    props: bytes = b""
+    """What the class finds in `ctx.props`, encoded; empty for nothing."""
+
+
+class NeighbourClass(msgspec.Struct, array_like=True, frozen=True):
+    """A class of actors of another worker: `env.<name>`. `key` is that worker's own, so that both make the same ids."""
+
+    name: str
+    script: str
+    class_name: str
+    key: str
+
+
+class AssetsInfo(msgspec.Struct, array_like=True, frozen=True):
+    """The folder behind `env.<binding>`, which may be empty, and before the worker for those who call it as a service.
+
+    Of `private` files and folders nothing is served though they lie in it.
+    """
+
+    binding: str
+    directory: str
+    html_handling: str
+    not_found_handling: str
+    private: list[str]
+    run_worker_first: bool | list[str]
+
+
 class Load(Message, frozen=True, tag=2):
     """Gateway → host: everything a host needs to import the user's program. Paths are absolute."""
 
@@ -46,7 +80,8 @@ class Load(Message, frozen=True, tag=2):
     shards: int
     preimport: list[str] = []
     portability: str = "off"
-    """What to do about code that would not run on the platform: "warn", "error" or "off"."""
+    """What to do about code that would not run on the platform: "warn", "error", "off", or "auto" for the host to
+    find out whether the program is written for the platform's SDK."""
     pitr_days: int = 0
     """Days for which the history of objects is kept; 0: none is."""
     memory_mb: int = 0
@@ -55,6 +90,14 @@ class Load(Message, frozen=True, tag=2):
     """Project file → what to compile in its place: the code that served before what is on the disk now."""
     secrets: list[str] = []
     """Which of `vars` are secrets: no report shows their values."""
+    script: str = ""
+    """What other workers call this one."""
+    services: list[ServiceInfo] = []
+    neighbours: list[NeighbourClass] = []
+    assets: AssetsInfo | None = None
+    unserved: dict[str, str] = {}
+    """Binding name → what its use raises: products of the platform that are not here."""
+    compatibility_flags: list[str] = []
 
 
 class Preimport(Message, frozen=True, tag=3):
@@ -137,6 +180,8 @@ class Log(Message, frozen=True, tag=9):
     text: str
     label: str = ""
     error: ErrorReport | None = None
+    once: str = ""
+    """What it is about, when one line about that is enough, whichever host and generation finds it again."""
 
 
 class ClockSet(Message, frozen=True, tag=10):

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from durable.wire.messages.message import ActorKey, Headers, Message
 from durable.wire.messages.report import ErrorReport
 
 
+class StubKey(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What a stub calls: the number that one host has given to a function or an RpcTarget of its program."""
+
+    host: int
+    number: int
+
+
+class Luggage(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What travels beside encoded values, which refer to it by index: stubs, and bodies that stream."""
+
+    stubs: list[StubKey] = []
+    streams: list[int] = []
+
+
 class HttpRequest(Message, frozen=True, tag=20):
     """An HTTP request to the worker (`actor` None) or to an actor.
+
+    `script` names another worker of the same `durable dev`, empty for this one; `entrypoint` a class of its main module
+    that is not the default one, `props` what its `ctx.props` holds, encoded.
 
     A body of known small size is in `body`; otherwise `stream` is the id of a body stream that follows. `upgrade` says
     the client asked for a WebSocket. From a host (an actor of another shard was called) `epoch` is the caller's.
@@ -22,6 +41,9 @@ class HttpRequest(Message, frozen=True, tag=20):
     stream: int = 0
     upgrade: bool = False
     epoch: int = 0
+    script: str = ""
+    entrypoint: str = ""
+    props: bytes = b""
 
 
 class HttpReply(Message, frozen=True, tag=21):
@@ -39,13 +61,21 @@ class HttpReply(Message, frozen=True, tag=21):
 
 
 class Call(Message, frozen=True, tag=22):
-    """An RPC call; `payload` is the encoded `(args, kwargs)`."""
+    """An RPC call; `payload` is the encoded `(args, kwargs)`.
+
+    It goes to an actor, to what a stub refers to (`target`), or to an entrypoint when both are None.
+    """
 
     id: int
-    actor: ActorKey
+    actor: ActorKey | None
     method: str
     payload: bytes
     epoch: int = 0
+    script: str = ""
+    entrypoint: str = ""
+    props: bytes = b""
+    target: StubKey | None = None
+    luggage: Luggage | None = None
 
 
 class CallReply(Message, frozen=True, tag=23):
@@ -54,6 +84,7 @@ class CallReply(Message, frozen=True, tag=23):
     id: int
     epoch: int
     payload: bytes
+    luggage: Luggage | None = None
 
 
 class Failed(Message, frozen=True, tag=24):
@@ -97,3 +128,10 @@ class BodyCredit(Message, frozen=True, tag=28):
 
     stream: int
     size: int
+
+
+class StubCount(Message, frozen=True, tag=29):
+    """To the host that owns what the stub calls: so many more hold it. From a host: so many fewer, by itself."""
+
+    stub: StubKey
+    change: int

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+from msgspec import Struct
+
 from durable import limits
 
 __all__ = [
@@ -40,8 +43,7 @@ HtmlHandling = Literal["auto-trailing-slash", "force-trailing-slash", "drop-trai
 NotFoundHandling = Literal["none", "404-page", "single-page-application"]
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(Struct, frozen=True):
     """A place in a file; line and column count from 1, both are 0 when the whole file is meant."""
 
     file: str
@@ -52,8 +54,7 @@ class Location:
         return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigWarning:
+class ConfigWarning(Struct, frozen=True):
     """Something that is probably not meant, but does no harm; `hint` is empty or the next thing to type."""
 
     message: str
@@ -64,8 +65,7 @@ class ConfigWarning:
         return f"{self.location}: {self.message}" + (f" {self.hint}" if self.hint else "")
 
 
-@dataclass(frozen=True, slots=True)
-class Binding:
+class Binding(Struct, frozen=True):
     """`env.<name>` in user code; `script_name` is None when the class is this worker's. Located at its `class_name`."""
 
     name: str
@@ -74,8 +74,7 @@ class Binding:
     location: Location
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceBinding:
+class ServiceBinding(Struct, frozen=True):
     """`env.<name>` calls the worker named `service`: its class `entrypoint`, or `Default` where that is "".
 
     `props` are what the called class finds in `ctx.props`: `{"tenant": "acme"}`. Located at `service`.
@@ -85,11 +84,10 @@ class ServiceBinding:
     service: str
     entrypoint: str
     location: Location
-    props: Mapping[str, object] = field(default_factory=dict[str, object])
+    props: Mapping[str, object] = msgspec.field(default_factory=dict[str, object])
 
 
-@dataclass(frozen=True, slots=True)
-class UnservedBinding:
+class UnservedBinding(Struct, frozen=True):
     """`env.<name>` of a product that is not here, set by `key` ("kv_namespaces"); `sentence` is what its use raises."""
 
     name: str
@@ -98,8 +96,7 @@ class UnservedBinding:
     location: Location
 
 
-@dataclass(frozen=True, slots=True)
-class Assets:
+class Assets(Struct, frozen=True):
     """Files that are answered with as they are. `binding` is "" without `env.<binding>`; located at `directory`.
 
     `run_worker_first` is True, False, or patterns of paths: `("/api/*", "!/api/docs/*")`.
@@ -113,16 +110,14 @@ class Assets:
     location: Location
 
 
-@dataclass(frozen=True, slots=True)
-class RenamedClass:
+class RenamedClass(Struct, frozen=True):
     """`{ from = "<source>", to = "<target>" }`"""
 
     source: str
     target: str
 
 
-@dataclass(frozen=True, slots=True)
-class TransferredClass:
+class TransferredClass(Struct, frozen=True):
     """`{ from = "<source>", from_script = "<source_script>", to = "<target>" }`"""
 
     source: str
@@ -152,8 +147,7 @@ ExportState = Literal["created", "renamed", "deleted", "transferred", "expecting
 ExportStorage = Literal["sqlite", "legacy-kv"]
 
 
-@dataclass(frozen=True, slots=True)
-class ExportedClass:
+class ExportedClass(Struct, frozen=True):
     """One class of the `exports` table, located at its key. `other` is the class that `renamed_to` names, or the worker
     that `transferred_to` or `transfer_from` does."""
 

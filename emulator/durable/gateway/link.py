@@ -11,8 +11,9 @@ import asyncio
 import socket
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar, cast
+
+from msgspec import Struct
 
 from durable.errors import ActorError, HostGoneError, ReloadingError, WireError
 from durable.gateway.asking import Waiting, unload
@@ -76,8 +77,7 @@ STORAGE_FAILED = ErrorReport(
 """What callers see when the writes behind their answer could not be made durable."""
 
 
-@dataclass(frozen=True, slots=True)
-class LinkStatistics:
+class LinkStatistics(Struct, frozen=True):
     """One host in numbers."""
 
     requests: int

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from durable import values
 from durable.config import Binding, Config, ServiceBinding
@@ -29,8 +30,7 @@ if TYPE_CHECKING:
     from durable.gateway.websockets import ClientSockets
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """What a program finds of this and other workers by its bindings; `missing` says by binding what is in the way."""
 
     services: tuple[ServiceInfo, ...] = ()

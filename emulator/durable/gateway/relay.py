@@ -13,11 +13,11 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
 import msgspec
+from msgspec import Struct
 
 from durable.errors import ActorError, HostGoneError, OverloadedError
 from durable.gateway.events import GatewayFault, OnEvent
@@ -48,8 +48,7 @@ class Destination(Protocol):
     ) -> tuple[HostLink, Reply]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class RelayStatistics:
+class RelayStatistics(Struct, frozen=True):
     """`open` questions are not answered yet, `relayed` counts all there ever were."""
 
     open: int

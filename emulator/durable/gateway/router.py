@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from durable.clock import Clock, SystemClock
 from durable.errors import HostGoneError, OverloadedError, ProgramBrokenError, ReloadingError
@@ -18,8 +19,7 @@ from durable.limits import HELD_REQUESTS_MAX, HOLD_SECONDS_MAX, RESENDS_MAX
 from durable.wire.messages import ActorKey, ErrorReport
 
 
-@dataclass(frozen=True, slots=True)
-class RouterStatistics:
+class RouterStatistics(Struct, frozen=True):
     """`waiting` events have no host at the moment; `turned_away` is how many had none for too long, ever."""
 
     shards: int
@@ -208,8 +208,7 @@ def _broken(report: ErrorReport) -> ProgramBrokenError:
     return ProgramBrokenError(f"The program cannot be loaded: {report.type}: {report.message}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
+class _Waiting(Struct, frozen=True):
     link: asyncio.Future[HostLink]
     actor: ActorKey | None
     through_hold: bool

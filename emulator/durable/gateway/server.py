@@ -10,11 +10,11 @@ import logging
 import os
 import traceback
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
+from msgspec import Struct
 
 from durable.clock import Clock, SystemClock
 from durable.errors import UserInputError
@@ -35,8 +35,7 @@ from durable.storage.descriptors import descriptor_limit
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
-@dataclass(frozen=True, slots=True)
-class ServerStatistics:
+class ServerStatistics(Struct, frozen=True):
     """`requests` counts everything since the start."""
 
     connections: int

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from durable.errors import JsRangeError, JsTypeError
 from durable.sdk import portability
@@ -21,8 +20,7 @@ RESERVED_METHODS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
+class Destination(NamedTuple):
     """An entrypoint: of the worker `script`, or of this one; of the class named `Default`, or of another."""
 
     script: str = ""
@@ -158,7 +156,7 @@ def service_with(stub: ServiceStub, props: bytes) -> ServiceStub:
     """A stub for the same entrypoint with other props, encoded."""
     destination = receiver_of(stub).destination
     transport = stub._transport  # pyright: ignore[reportPrivateUsage]
-    return ServiceStub(transport, replace(destination, props=props))
+    return ServiceStub(transport, destination._replace(props=props))
 
 
 class DurableObjectNamespace(CamelCase):

@@ -9,8 +9,10 @@ from __future__ import annotations
 import random
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from durable.clock import Clock
 from durable.config import Config
@@ -33,8 +35,7 @@ def _alone(config: Config) -> Surroundings:
     return Surroundings()
 
 
-@dataclass(frozen=True, slots=True)
-class Preparation:
+class Preparation(Struct, frozen=True):
     """Makes programs of configurations, for one state directory whose lock is held."""
 
     layout: StateLayout

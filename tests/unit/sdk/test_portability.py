@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -46,7 +47,7 @@ class JsObject(dict[str, Any]):
         None, True, 1, -(2**53) + 1, 2**53 - 1, 1.5, "a", [1, "a"], {"a": [None]}, {1, 2}, memoryview(b"a"),
         datetime(2026, 1, 1), JsBuffer(b"a"), JsArray([1]), JsObject(a=1), [JsBuffer(b"a")], [], {},
     ],
-    ids=repr,
+    ids=lambda value: re.sub(" at 0x[0-9a-f]+", "", repr(value)),
 )  # fmt: skip
 def test_what_arrives_alike_is_not_told(told: list[tuple[str, str]], value: Any) -> None:
     look(value, "it")

@@ -80,7 +80,7 @@ class ProjectData:
         return SetAlarm(found.alarm_ms, now_ms)
 
     def copy(self, target: Target, path: Path) -> None:
-        with_door(self._project, _WHAT, lambda door: door.copy(target, path))
+        with_door(self._project, _WHAT, lambda door: door.copy(target, path, sync=False))
 
     def class_names(self) -> list[str]:
         return with_door(self._project, _WHAT, lambda door: door.class_names())

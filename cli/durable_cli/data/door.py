@@ -58,11 +58,11 @@ class DataDoor(Protocol):
         """Also an object that is not there. Raises UserInputError for what is no name and no id."""
         ...
 
-    def copy(self, target: Target, path: Path) -> int:
+    def copy(self, target: Target, path: Path, *, sync: bool = True) -> int:
         """Write the object's state after its last turn to a file that only its owner may read; returns its bytes.
 
-        One SQLite file without a log, which replaces what has that name when it is complete. Raises NotFoundError, and
-        UserInputError when the file cannot be made.
+        One SQLite file without a log, which replaces what has that name when it is complete; on the disk by then,
+        unless `sync` is False. Raises NotFoundError, and UserInputError when the file cannot be made.
         """
         ...
 

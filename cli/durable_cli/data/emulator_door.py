@@ -32,8 +32,8 @@ class EmulatorDoor:
             bool(answer["known"]),
         )  # fmt: skip
 
-    def copy(self, target: Target, path: Path) -> int:
-        return int(str(self._ask("objects/copy", target, target=_absolute(path))["bytes"]))
+    def copy(self, target: Target, path: Path, *, sync: bool = True) -> int:
+        return int(str(self._ask("objects/copy", target, target=_absolute(path), sync=sync)["bytes"]))
 
     def replace(self, target: Target, image: Path, *, create: bool) -> Answer:
         return self._ask("objects/replace", target, image=_absolute(image), create=create)

@@ -66,7 +66,7 @@ def export_object(door: DataDoor, target: Target, output: Path | None, form: str
     if form == SQLITE and output is not None:
         return Exported(output, 1, door.copy(target, output))
     image = work / "image.sqlite"
-    door.copy(target, image)
+    door.copy(target, image, sync=False)
     begins = ObjectBegins(found.class_name, found.name, found.id)
     with _written(output) as stream:
         _write_pieces(stream, _pieces(form, image, begins))
@@ -119,7 +119,7 @@ def copy_into(
     for each, image in _copied(door, class_word, place, told, failures):
         path = folder.path_of(each.id, form)
         if form != SQLITE:
-            with _written(path) as stream:
+            with _written(path, sync=False) as stream:
                 _write_pieces(stream, _pieces(form, image, ObjectBegins(each.class_name, each.name, each.id)))
             image.unlink()
         folder.add(path, each.name, each.id)
@@ -151,7 +151,7 @@ def _copied(
 ) -> Iterator[tuple[ListedObject, Path]]:
     def copy(item: tuple[int, int, ListedObject]) -> Path:
         path = place(item[2])
-        door.copy(target_of(item[2], class_word), path)
+        door.copy(target_of(item[2], class_word), path, sync=False)
         return path
 
     for (number, total, each), outcome in each_in_parallel(copy, objects_of(door, class_word)):
@@ -189,7 +189,7 @@ def _check_output(output: Path | None, form: str) -> None:
 
 
 @contextlib.contextmanager
-def _written(output: Path | None) -> Generator[IO[bytes]]:
+def _written(output: Path | None, *, sync: bool = True) -> Generator[IO[bytes]]:
     """A file that has its name when it is complete, and is readable by its owner only; standard output for None."""
     if output is None:
         try:
@@ -204,9 +204,11 @@ def _written(output: Path | None) -> Generator[IO[bytes]]:
     try:
         with open(draft, "wb", opener=own_file) as stream:
             yield stream
-        sync_path(draft)
+        if sync:
+            sync_path(draft)
         os.rename(draft, output)
-        sync_folder(output.parent)
+        if sync:
+            sync_folder(output.parent)
     except BaseException:
         draft.unlink(missing_ok=True)
         raise

@@ -68,14 +68,14 @@ class FilesDoor:
         with self._store(path) as store:
             return FoundObject(class_name, key, path.stem, name, row is not None or store.has_file)
 
-    def copy(self, target: Target, path: Path) -> int:
+    def copy(self, target: Target, path: Path, *, sync: bool = True) -> int:
         found = self._known(target)
         with self._store(self._file(found)) as store:
             if not store.has_file:
                 raise missing_file(store.path)
             if not store.exists:
                 raise self._no_such_object(target, found)
-            return copy_image(store, path)
+            return copy_image(store, path, sync=sync)
 
     def replace(self, target: Target, image: Path, *, create: bool) -> Answer:
         found = self.find(target) if create else self._known(target)

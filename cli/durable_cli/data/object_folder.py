@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from durable.errors import UserInputError
-from durable.storage.file_copy import sync_path
+from durable.storage.file_copy import sync_file_system
 from durable.storage.layout import FILE_MODE, FOLDER_MODE, make_folder, sync_folder
 
 MANIFEST: Final = "objects.jsonl"
@@ -93,8 +93,8 @@ class FolderWriter:
         if kind is not None:
             shutil.rmtree(self._draft, ignore_errors=True)
             return
-        sync_path(self._draft / MANIFEST)
-        sync_folder(self._draft)
+        # Once for all that was written: to sync each file takes longer than to make it.
+        sync_file_system(self._draft)
         os.rename(self._draft, self.folder)
         sync_folder(self.folder.parent)
 

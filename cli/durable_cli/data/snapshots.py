@@ -74,7 +74,7 @@ def take(
         with FolderWriter(folder, head) as writer:
             if target is not None:
                 path = writer.path_of(found.id, SQLITE)
-                door.copy(target, path)
+                door.copy(target, path, sync=False)
                 writer.add(path, found.name, found.id)
             else:
                 copy_into(writer, door, class_word, SQLITE, work, told, failures)

@@ -36,6 +36,7 @@ class CopyRequest(ObjectRequest, forbid_unknown_fields=True, kw_only=True):
     """`{"class": "ChatRoom", "name": "general", "target": "/home/me/general.sqlite"}`; a file there is replaced."""
 
     target: str
+    sync: bool = True
 
 
 class ReplaceRequest(ObjectRequest, forbid_unknown_fields=True, kw_only=True):
@@ -76,7 +77,7 @@ class DataTools:
 
     async def _copy(self, request: CopyRequest) -> Json:
         _check_path(request.target)
-        return await self._ask(request, lambda number, actor: CopyObject(number, actor, request.target))
+        return await self._ask(request, lambda number, actor: CopyObject(number, actor, request.target, request.sync))
 
     async def _replace(self, request: ReplaceRequest) -> Json:
         _check_path(request.image)

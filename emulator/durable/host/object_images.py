@@ -89,7 +89,7 @@ class ObjectImages:
                     async with self._lent(key) as store:
                         epoch = max(epoch, store.undurable_epoch)
                         await self._in_thread(partial(copy.more, store))
-            return {"bytes": await self._in_thread(copy.finish)}, epoch
+            return {"bytes": await self._in_thread(partial(copy.finish, sync=question.sync))}, epoch
         except BaseException:
             copy.discard()
             raise

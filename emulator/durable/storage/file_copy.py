@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from durable.errors import StorageError
 from durable.storage.layout import FILE_MODE, sync_folder
 
 _FICLONE: Final = 0x4004_9409
@@ -78,6 +79,22 @@ def sync_path(path: Path) -> None:
     descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_file_system(folder: Path) -> None:
+    """Put everything that was written to a folder's file system on the disk. Raises StorageError when it refuses."""
+    if sys.platform != "linux":
+        os.sync()
+        return
+    import ctypes  # loaded here: only whole folders need it
+
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # syncfs(2) and not os.sync(): other disks are none of our business, and only this one says that it failed.
+        if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) != 0:
+            raise StorageError(f"the disk refused to make {folder} durable: {os.strerror(ctypes.get_errno())}")
     finally:
         os.close(descriptor)
 

@@ -8,11 +8,9 @@ Whatever is refused ends the run before anything is written: an object newer tha
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import os
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
@@ -21,10 +19,11 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import Final
 
-from durable.errors import MigrationError, NotFoundError, StorageError
+from durable.errors import MigrationError, NotFoundError
 from durable.failpoints import failpoint
 from durable.limits import FLEET_BATCH_OBJECTS
 from durable.schema.files import ClassSchema
+from durable.storage.file_copy import sync_file_system
 from durable.storage.index import NamespaceIndex
 from durable.storage.layout import StateLayout, make_folder
 from durable.supervisor.fleet.journal import Journal, JournalRow, boot_id, open_journal
@@ -285,17 +284,3 @@ class FleetRun:
             resumed=self._resumed,
             snapshot=Path(snapshot) if snapshot else None,
         )
-
-
-def sync_file_system(folder: Path) -> None:
-    """Put everything that was written to a folder's file system on the disk. Raises StorageError when it refuses."""
-    if sys.platform != "linux":
-        os.sync()
-        return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        # syncfs(2) and not os.sync(): other disks are none of our business, and only this one says that it failed.
-        if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) != 0:
-            raise StorageError(f"the disk refused to make {folder} durable: {os.strerror(ctypes.get_errno())}")
-    finally:
-        os.close(descriptor)

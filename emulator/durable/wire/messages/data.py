@@ -9,11 +9,15 @@ from durable.wire.messages.message import ActorKey, Message
 
 
 class CopyObject(Message, frozen=True, tag=100):
-    """Gateway → host: write the object's state between two of its turns to a file. Answered with `{"bytes": 8192}`."""
+    """Gateway → host: write the object's state between two of its turns to a file. Answered with `{"bytes": 8192}`.
+
+    `sync` False leaves it to whoever asks whether the file has to be on the disk.
+    """
 
     id: int
     actor: ActorKey
     target: str
+    sync: bool = True
 
 
 class ReplaceObject(Message, frozen=True, tag=101):

@@ -190,12 +190,14 @@ async def test_a_storm_of_clients_that_leave_anywhere_leaves_nothing(run: Runnin
     assert (await sides(run, "b")) == [0, 0]
 
 
-@pytest.mark.parametrize(("kind", "method"), [(BodyReader, "cancel"), (BodyWriter, "end")])
+@pytest.mark.parametrize(("kind", "methods"), [(BodyReader, ["cancel"]), (BodyWriter, ["end", "credit"])])
 async def test_a_body_that_is_forgotten_shows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type, method: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type, methods: list[str]
 ) -> None:
     async with running(tmp_path, PROGRAM, SETTINGS, watch=False) as run:
-        monkeypatch.setattr(kind, method, lambda self, *arguments: None)
+        # A writer has two ways to its end: the gateway's own, and the host that wants no more of it.
+        for method in methods:
+            monkeypatch.setattr(kind, method, lambda self, *arguments: None)
         phase = "within a stream" if kind is BodyReader else "within a large body"
         async with connected(port_of(run)) as client:
             await client.send(PHASES[phase])

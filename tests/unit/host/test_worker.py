@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Generator
+from typing import Any, cast
 
 import pytest
 
 from durable import WorkerEntrypoint, values
 from durable.host.worker import Worker, WorkerContext
+from durable.sdk.runtime import runtime_variable
 
 
 class Host:
@@ -43,8 +45,11 @@ class Admin(WorkerEntrypoint):
 
 
 @pytest.fixture
-def host() -> Any:
-    return Host()
+def host() -> Generator[Any]:
+    # What an entrypoint finds around it must not be there for the tests that come after.
+    token = runtime_variable.set(cast("Any", None))
+    yield Host()
+    runtime_variable.reset(token)
 
 
 def test_an_entrypoint_is_made_anew_with_the_props_that_it_was_called_with(host):

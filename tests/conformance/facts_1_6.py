@@ -1,4 +1,4 @@
-"""SEMANTICS §1.6: requests, responses and `fetch`, in an object of either platform."""
+"""§1.6: requests, responses and `fetch`, in an object of either platform."""
 
 from __future__ import annotations
 

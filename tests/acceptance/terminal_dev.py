@@ -75,6 +75,17 @@ class Screen:
     def type(self, text: str) -> None:
         os.write(self._hand, text.encode())
 
+    def interrupt(self) -> None:
+        """Ctrl+C, and again while nothing comes of it: one just before readline waits for a key waits for that key."""
+        before, deadline = len(self.shown), time.monotonic() + WAIT_SECONDS
+        again = 0.0
+        while len(self.shown) == before:
+            assert time.monotonic() < deadline, f"Ctrl+C does nothing:\n{self.shown}"
+            if time.monotonic() >= again:
+                self.type("\x03")
+                again = time.monotonic() + 2
+            self._read(0.05)
+
     @property
     def foreground(self) -> int:
         """The process group that the keyboard belongs to."""

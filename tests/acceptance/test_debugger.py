@@ -105,7 +105,7 @@ def test_ctrl_c_at_the_prompt_ends_what_was_typed_and_never_the_emulator(dev: Te
     dev.wait_prompt()
     dev.type("p 1 +")
     dev.wait_shown("p 1 +")
-    dev.type("\x03")
+    dev.interrupt()
     assert "--KeyboardInterrupt--" in dev.wait_prompt()
     dev.type("import time; time.sleep(60)\n")
     dev.wait_shown("sleep(60)")

@@ -360,6 +360,7 @@ def test_a_class_that_another_worker_gets_later_is_found_then(
 
     auth.write_text(AUTH_SETTINGS)
     dev.wait_told("[shop] reloaded in")
+    dev.wait_told("[auth] reloaded in")
 
     assert dev.get("/say?name=a&text=one") == (200, '["one"]')
 

@@ -37,7 +37,7 @@ class Default(WorkerEntrypoint):
         return await self.env.ROOMS.get_by_name(request.url.split("/")[3]).fetch(request)
 """
 GENERAL = 'Room "general"> '
-UP, CTRL_C, CTRL_D = "\x1b[A", "\x03", "\x04"
+UP, CTRL_D = "\x1b[A", "\x04"
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def test_lines_are_edited_completed_and_remembered(app: Path, open_shell) -> Non
     assert shell.wait_shown(GENERAL).split()[-4:] == ["count(*)", "2", *GENERAL.split()]
     shell.type("SELECT nonsense")
     shell.wait_shown("SELECT nonsense")
-    shell.type(CTRL_C)
+    shell.interrupt()
     shell.wait_shown("^C")
     shell.wait_shown(GENERAL)
     shell.type(CTRL_D)

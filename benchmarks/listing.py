@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.fleet import SETTINGS
 from durable.clock import SystemClock
 from durable.sdk.ids import id_from_name
 from durable.storage.actor_store import ActorStore
@@ -27,17 +28,6 @@ from durable.storage.index import IndexRow, NamespaceIndex
 from durable.storage.layout import StateLayout
 from durable.storage.state_db import StateDatabase
 
-SETTINGS = """\
-name = "listing"
-main = "main.py"
-compatibility_date = "2026-11-01"
-[[durable_objects.bindings]]
-name = "ROOM"
-class_name = "Room"
-[[migrations]]
-tag = "v1"
-new_sqlite_classes = ["Room"]
-"""
 PROGRAM = (
     "from durable import DurableObject\n\n\nclass Room(DurableObject):\n    async def alarm(self):\n        pass\n"
 )

@@ -10,9 +10,10 @@ import os
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 from durable.actor.key_operations import Options, listing
 from durable.errors import DurableError, MigrationError
@@ -34,8 +35,7 @@ REFUSED: Final = "refused"
 """The object and the files do not go together: newer than the code, or a file was edited."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """What became of one object; `ms` is the time of its migrations, rows are counted only for a try."""
 
     state: str
@@ -43,8 +43,8 @@ class Outcome:
     after: int
     ms: float = 0.0
     error: str = ""
-    rows_before: dict[str, int] = field(default_factory=dict[str, int])
-    rows_after: dict[str, int] = field(default_factory=dict[str, int])
+    rows_before: dict[str, int] = {}
+    rows_after: dict[str, int] = {}
 
     def to_json(self) -> dict[str, Any]:
         """`{"state": "migrated", "before": 1, "after": 2, "ms": 0.4, "error": "", "rows_before": {}, …}`"""

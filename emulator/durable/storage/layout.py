@@ -45,6 +45,7 @@ class StateLayout:
         self.state_file = self.state / "state.sqlite"
         self.lock_file = self.state / ".lock"
         self.deleted_folder = Path(os.path.abspath(state)).parent / "deleted"
+        self._folders: dict[str, str] = {}
 
     def namespace_folder(self, namespace: str) -> Path:
         if not is_namespace_key(namespace):
@@ -57,8 +58,11 @@ class StateLayout:
     def object_file(self, namespace: str, object_id: str) -> Path:
         if not _OBJECT_ID.fullmatch(object_id):
             raise ValueError(f"not the id of an object: {object_id!r}")
+        folder = self._folders.get(namespace)
+        if folder is None:
+            folder = self._folders[namespace] = str(self.namespace_folder(namespace))
         # In one piece: to put a Path together from parts takes longer than to look whether the file is there.
-        return Path(f"{self.namespace_folder(namespace)}/{object_id[:2]}/{object_id}.sqlite")
+        return Path(f"{folder}/{object_id[:2]}/{object_id}.sqlite")
 
     def ensure(self) -> tuple[str, ...]:
         """Make the state directory; returns sentences about what is unsafe in one that was there.

@@ -33,9 +33,18 @@ class SchemaRecord:
 
     def checksums(self) -> tuple[str, ...]:
         """Of the applied migrations, in order: as many as the object's version says. Makes no file."""
-        if self._transaction.require_existing() is None or not self._run(TABLE_EXISTS, MIGRATIONS_TABLE).get:
+        database = self._transaction.require_existing()
+        if database is None:
             return ()
-        return tuple(checksum for (checksum,) in self._run(_CHECKSUMS))
+        try:
+            return tuple(checksum for (checksum,) in database.run(_CHECKSUMS))
+        except apsw.SQLError as error:
+            # Asked only now: hardly any object of a class with migrations has no table of them.
+            if self._run(TABLE_EXISTS, MIGRATIONS_TABLE).get:
+                raise self._transaction.failed(error) from None
+            return ()
+        except apsw.Error as error:
+            raise self._transaction.failed(error) from None
 
     def add(self, version: int, name: str, checksum: str, now_ms: int) -> None:
         """Note that a migration was applied; part of the open transaction, which this opens if it is not."""

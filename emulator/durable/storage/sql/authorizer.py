@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 import apsw
 
@@ -87,6 +88,8 @@ _LOOKING = frozenset(
 
 TRANSACTION_REASON = "transaction"
 READS_ONLY = "this tool only reads; use --write to change data"
+_VERDICTS_KEPT = 1024
+"""SQLite asks about each column that a statement reads, and again for the same statement of each object."""
 _RESERVED_REASON = "names that begin with _cf_ belong to the platform"
 
 
@@ -166,6 +169,7 @@ def _allow(first: str | None, second: str | None) -> str | None:
     return None
 
 
+@lru_cache(_VERDICTS_KEPT)
 def _check_first(first: str | None, second: str | None) -> str | None:
     if first in HIDDEN_TABLES:
         return f"{first} is not available to an object"

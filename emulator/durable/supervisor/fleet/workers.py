@@ -139,6 +139,8 @@ class WorkerPool:
         self._is_closed = False
 
     def __enter__(self) -> WorkerPool:
+        # They take as long to start as it takes to find out what to ask them.
+        self._idle += [self._started() for _ in range(self._count)]
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -231,9 +233,12 @@ class WorkerPool:
                 raise RuntimeError("the processes were ended")
             if self._idle:
                 return self._idle.pop()
-            process = WorkerProcess(self._command, self._root, self._lock_fd)
-            self._processes.add(process)
-            return process
+            return self._started()
+
+    def _started(self) -> WorkerProcess:
+        process = WorkerProcess(self._command, self._root, self._lock_fd)
+        self._processes.add(process)
+        return process
 
 
 def _withdrawn(asked: queue.SimpleQueue[Batch | None]) -> int:

@@ -12,14 +12,14 @@ import signal
 import termios
 import tty
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 ANSWER_CHARACTERS_MAX: Final = 60
 
 
-@dataclass(frozen=True)
-class Hotkey:
+class Hotkey(Struct, frozen=True):
     """What a key does, said in two words for the help line; the words may follow the state, and "" leaves it out."""
 
     label: str | Callable[[], str]

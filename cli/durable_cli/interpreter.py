@@ -9,15 +9,15 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from durable.errors import UserInputError
 from durable.supervisor.install_command import install_command
 
 
-@dataclass(frozen=True)
-class Interpreter:
+class Interpreter(Struct, frozen=True):
     """A Python and why it was taken: "--python", ".venv beside the configuration", or "the one that runs durable"."""
 
     path: str

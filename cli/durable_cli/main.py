@@ -9,25 +9,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Protocol, runtime_checkable
+from importlib import import_module
+from typing import Annotated, Final, Protocol, runtime_checkable
 
 import typer
 from typer.main import get_command
 
-from durable_cli.commands import alarms, call, dev, doctor, init, migrate, objects, shell, sql, tail
-
-app = typer.Typer(
-    name="durable",
-    help="Durable Objects for Python, on your own machine.",
-    # Plain help: the boxes of rich cost 60 ms and are unreadable in a pipe.
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-for command in (init.init, dev.dev, tail.tail, migrate.migrate, sql.sql, call.call, shell.shell, doctor.doctor):
-    app.command()(command)
-app.add_typer(objects.app, name="objects")
-app.add_typer(alarms.app, name="alarms")
+_COMMANDS: Final = ("init", "dev", "tail", "migrate", "sql", "call", "shell", "doctor", "objects", "alarms")
 
 
 def _show_version(wanted: bool) -> None:
@@ -38,7 +26,6 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(invoke_without_command=True)
 def durable(
     context: typer.Context,
     version: Annotated[
@@ -49,6 +36,26 @@ def durable(
     if context.invoked_subcommand is None:
         typer.echo(context.get_help(), err=True)
         raise typer.Exit(2)
+
+
+def application(word: str = "") -> typer.Typer:
+    """The program with its command of this name alone, or with all of them: each takes milliseconds to describe."""
+    app = typer.Typer(
+        name="durable",
+        help="Durable Objects for Python, on your own machine.",
+        # Plain help: the boxes of rich cost 60 ms and are unreadable in a pipe.
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback(invoke_without_command=True)(durable)
+    for name in (word,) if word in _COMMANDS else _COMMANDS:
+        module = import_module(f"durable_cli.commands.{name}")
+        if hasattr(module, "app"):
+            app.add_typer(module.app, name=name)
+        else:
+            app.command()(getattr(module, name))
+    return app
 
 
 @runtime_checkable
@@ -69,11 +76,13 @@ def main(arguments: Sequence[str] | None = None, *, platform: str = sys.platform
         _check_surroundings(platform)
         if os.environ.get("DURABLE_FAILPOINTS"):
             _arm_failpoints()
-        code = get_command(app).main(
-            dev.with_debug_port(sys.argv[1:] if arguments is None else arguments),
-            prog_name="durable",
-            standalone_mode=False,
-        )
+        words = list(sys.argv[1:] if arguments is None else arguments)
+        command = get_command(application(words[0] if words else ""))
+        if words[:1] == ["dev"]:
+            from durable_cli.commands.dev import with_debug_port
+
+            words = with_debug_port(words)
+        code = command.main(words, prog_name="durable", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except SystemExit as error:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+
+from msgspec import Struct
 
 from durable.errors import UserInputError
 from durable.storage.history.bookmark import looks_like_bookmark
@@ -22,8 +23,7 @@ _EXAMPLES: Final = (
 )
 
 
-@dataclass(frozen=True)
-class At:
+class At(Struct, frozen=True):
     """One of the two; a negative `moment_ms` is that long ago."""
 
     bookmark: str = ""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from durable_cli.project import Project
@@ -38,8 +38,7 @@ PersistOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(Struct, frozen=True):
     """What --config, --env and --persist-to say."""
 
     config: Path | None = None

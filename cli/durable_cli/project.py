@@ -8,9 +8,11 @@ from __future__ import annotations
 import ipaddress
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from durable import config as configuration
 from durable import limits
@@ -34,8 +36,7 @@ _IP_WORDS: Final = {"localhost": "127.0.0.1", "*": "0.0.0.0"}
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True)
-class TypedSettings:
+class TypedSettings(Struct, frozen=True):
     """Keys of [dev] that the command line replaces; None keeps what the file says."""
 
     ip: str | None = None
@@ -57,8 +58,7 @@ class TypedSettings:
         )
 
 
-@dataclass(frozen=True)
-class Project:
+class Project(Struct, frozen=True):
     """A configuration and the folder that `--persist-to` replaces as a whole."""
 
     config: Config

@@ -9,9 +9,10 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from durable import errors
 from durable_cli import exit_codes
@@ -36,8 +37,7 @@ class StatementError(errors.UserInputError):
         self.quoted = quoted
 
 
-@dataclass(frozen=True)
-class Explanation:
+class Explanation(Struct, frozen=True):
     """The parts of one message; empty parts are left out."""
 
     what: str

@@ -5,8 +5,9 @@ Must not know how anything is shown.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from durable.errors import StorageError, UserInputError
 from durable_cli.moments import At

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from durable import __version__
 from durable.emulator import Emulator
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
     from durable.gateway.accepted_sockets import OnReload
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(Struct, frozen=True):
     """What was typed after `durable dev` that is not a setting of the configuration."""
 
     reload: bool = True
@@ -36,8 +36,7 @@ class Options:
     verbose: bool = False
 
 
-@dataclass(frozen=True)
-class Worker:
+class Worker(Struct, frozen=True):
     """What one `-c` has led to: a configuration, the Python that runs its code, and the hosts that boot already."""
 
     project: Project

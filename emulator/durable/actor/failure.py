@@ -7,9 +7,10 @@ import itertools
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, cast
+
+from msgspec import Struct
 
 from durable import values
 from durable.actor.arguments import shown_arguments
@@ -55,8 +56,7 @@ class RemoteTraceback(Exception):
         return f"\n{traceback_text(self.report)}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
+class _Reader(Struct, frozen=True):
     """How the parts of one report are made."""
 
     is_user_file: Callable[[str], bool]

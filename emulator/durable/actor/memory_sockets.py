@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from durable.actor.handlers import is_awaitable
 from durable.errors import ActorResetError, DisconnectedError
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
 _NORMAL = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class SocketConnected:
+class SocketConnected(Struct, frozen=True):
     """`WebSocket(url)` has its connection."""
 
     protocol: str

@@ -13,9 +13,10 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from durable.limits import PIN_SECONDS_MAX, PINS_TOLD_MAX
 
@@ -40,8 +41,7 @@ _TASKS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Pin:
+class Pin(Struct, frozen=True):
     """`Pin("timer", "timer due in 14 s at main.py:12", place="main.py:12", due_seconds=14.0)`"""
 
     kind: str

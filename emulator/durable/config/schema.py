@@ -7,12 +7,10 @@ Must not know files, TOML or JSON. Paths are absolute; every part that a later s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from durable import limits
 
@@ -84,7 +82,7 @@ class ServiceBinding(Struct, frozen=True):
     service: str
     entrypoint: str
     location: Location
-    props: Mapping[str, object] = msgspec.field(default_factory=dict[str, object])
+    props: Mapping[str, object] = field(default_factory=dict[str, object])
 
 
 class UnservedBinding(Struct, frozen=True):
@@ -125,8 +123,7 @@ class TransferredClass(Struct, frozen=True):
     target: str
 
 
-@dataclass(frozen=True, slots=True)
-class Migration:
+class Migration(Struct, frozen=True):
     """One `[[migrations]]` entry, located at its tag. Its steps run in the order deleted, renamed, transferred, new."""
 
     tag: str
@@ -136,7 +133,7 @@ class Migration:
     deleted_classes: tuple[str, ...]
     transferred_classes: tuple[TransferredClass, ...]
     location: Location
-    places: Mapping[tuple[str, str], Location] = field(default_factory=dict[tuple[str, str], Location], compare=False)
+    places: Mapping[tuple[str, str], Location] = field(default_factory=dict[tuple[str, str], Location])
     """Where each class stands: `("deleted_classes", "Room")`; those that others come from by the name they have now."""
 
     def place(self, key: str, name: str) -> Location:
@@ -158,8 +155,7 @@ class ExportedClass(Struct, frozen=True):
     location: Location
 
 
-@dataclass(frozen=True, slots=True)
-class DevSettings:
+class DevSettings(Struct, frozen=True):
     """The `[dev]` table. `port` 0 takes a free one; `memory_mb`, `pitr_days` and `watchdog_seconds` 0 switch off.
 
     `portability` "auto" is "warn" for a program that imports the platform's modules, and "off" for any other.
@@ -180,8 +176,7 @@ class DevSettings:
     portability: Portability = "auto"
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(Struct, frozen=True):
     """One worker's configuration for one environment.
 
     `vars` holds JSON values: `{"GREETING": "hello", "LIMITS": {"rooms": 3}}`. Secrets are kept apart, and out of
@@ -197,10 +192,10 @@ class Config:
     bindings: tuple[Binding, ...]
     migrations: tuple[Migration, ...]
     vars: Mapping[str, object]
-    secrets: Mapping[str, str] = field(repr=False)
+    secrets: Mapping[str, str]
     dev: DevSettings
     warnings: tuple[ConfigWarning, ...]
-    source: str = field(repr=False)
+    source: str
     crons: tuple[str, ...] = ()
     """Expressions of `[triggers]`, each of them good and none twice."""
     exports: tuple[ExportedClass, ...] | None = None
@@ -211,3 +206,6 @@ class Config:
     unserved: tuple[UnservedBinding, ...] = ()
     notices: tuple[ConfigWarning, ...] = ()
     """Keys of the platform that nothing here acts on, and what that means: told once, by whoever serves."""
+
+    def __repr__(self) -> str:
+        return f"Config({str(self.path)!r}, environment={self.environment!r}, name={self.name!r})"

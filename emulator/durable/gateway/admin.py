@@ -15,7 +15,8 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import Response, StreamResponse
 from msgspec import Struct
 
 from durable import values
@@ -78,7 +79,7 @@ class Route(Struct, frozen=True):
 
     method: str
     body: type[msgspec.Struct] | None
-    answer: Callable[..., Awaitable[Json | web.StreamResponse]]
+    answer: Callable[..., Awaitable[Json | StreamResponse]]
     is_stream: bool = False
     """Whether `answer` is handed the request, too, and returns the response itself, which may last."""
 
@@ -118,15 +119,15 @@ class Admin:
         }
         self._more: Callable[[], Mapping[str, Route]] | None = more
 
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def handle(self, request: BaseRequest) -> StreamResponse:
         try:
             answer = await self._answer(request)
-            return answer if isinstance(answer, web.StreamResponse) else _response(HTTPStatus.OK, answer)
+            return answer if isinstance(answer, StreamResponse) else _response(HTTPStatus.OK, answer)
         except AdminProblemError as problem:
             error = {"code": problem.code, "message": problem.message, "fix": problem.fix}
             return _response(problem.status, {"error": error}, problem.headers)
 
-    async def _answer(self, request: web.BaseRequest) -> Json | web.StreamResponse:
+    async def _answer(self, request: BaseRequest) -> Json | StreamResponse:
         self._authorize(request)
         if self._more is not None:
             self._routes |= self._more()
@@ -163,7 +164,7 @@ class Admin:
         except UserCodeError as error:
             raise AdminProblemError(HTTPStatus.BAD_REQUEST, "user_code_failed", str(error)) from error
 
-    def _authorize(self, request: web.BaseRequest) -> None:
+    def _authorize(self, request: BaseRequest) -> None:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             raise AdminProblemError(
@@ -226,7 +227,7 @@ class Admin:
         return dict(values.decode(reply.payload))
 
 
-async def _read(request: web.BaseRequest) -> bytes:
+async def _read(request: BaseRequest) -> bytes:
     body = bytearray()
     try:
         async with asyncio.timeout(ADMIN_BODY_SECONDS_MAX):
@@ -256,7 +257,7 @@ def _decode(body: bytes, kind: type[msgspec.Struct]) -> msgspec.Struct:
         raise bad_request(f"the body is not what is expected here: {error}") from error
 
 
-def _query(request: web.BaseRequest, kind: type[msgspec.Struct]) -> msgspec.Struct:
+def _query(request: BaseRequest, kind: type[msgspec.Struct]) -> msgspec.Struct:
     words = dict(parse_qsl(split_target(request.raw_path)[1].partition("?")[2], keep_blank_values=True))
     try:
         return msgspec.convert(words, kind, strict=False)
@@ -264,7 +265,7 @@ def _query(request: web.BaseRequest, kind: type[msgspec.Struct]) -> msgspec.Stru
         raise bad_request(f"the query is not what is expected here: {error}") from error
 
 
-def _response(status: HTTPStatus, body: Json, headers: Mapping[str, str] | None = None) -> web.Response:
+def _response(status: HTTPStatus, body: Json, headers: Mapping[str, str] | None = None) -> Response:
     fields = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", **(headers or {})}
     text = json.dumps(body, ensure_ascii=False, allow_nan=False)
-    return web.Response(status=status, text=text, content_type="application/json", headers=fields)
+    return Response(status=status, text=text, content_type="application/json", headers=fields)

@@ -19,7 +19,8 @@ from http import HTTPStatus
 from typing import Any, Final, Protocol
 
 import msgspec
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import StreamResponse
 
 from durable.errors import ActorError
 from durable.gateway.admin import Route
@@ -105,7 +106,7 @@ class QueryTools:
     def routes(self) -> dict[str, Route]:
         return {"/__durable/query": Route("POST", QueryRequest, self._serve, is_stream=True)}
 
-    async def _serve(self, question: QueryRequest, request: web.BaseRequest) -> web.StreamResponse:
+    async def _serve(self, question: QueryRequest, request: BaseRequest) -> StreamResponse:
         if not 1 <= question.rows_max <= INSPECT_ROWS_MAX:
             raise bad_request(f"rows_max is between 1 and {INSPECT_ROWS_MAX}, not {question.rows_max}")
         namespace = self._objects.namespace(question.class_name)
@@ -125,8 +126,8 @@ class QueryTools:
         finally:
             self._running -= 1
 
-    async def _stream(self, query: _Query, request: web.BaseRequest) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"})
+    async def _stream(self, query: _Query, request: BaseRequest) -> StreamResponse:
+        response = StreamResponse(headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"})
         response.content_type = "application/x-ndjson"
         await response.prepare(request)
         await response.write(_line({"total": await self._index.count(query.namespace.key)}))
@@ -139,7 +140,7 @@ class QueryTools:
         await response.write_eof()
         return response
 
-    async def _send_all(self, query: _Query, response: web.StreamResponse) -> None:
+    async def _send_all(self, query: _Query, response: StreamResponse) -> None:
         """Until all are answered. A client that is gone cancels this; one that does not read holds it up."""
         under_way: deque[_Page] = deque()
         pages = self._pages(query)
@@ -177,7 +178,7 @@ class QueryTools:
                 ],
             )
 
-    async def _send(self, query: _Query, page: _Page, response: web.StreamResponse) -> None:
+    async def _send(self, query: _Query, page: _Page, response: StreamResponse) -> None:
         """The last line of a page says that it was seen."""
         last = _NOTHING
         for part in page.parts:

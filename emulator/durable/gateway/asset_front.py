@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from durable.config import Config
 
 if TYPE_CHECKING:
-    from aiohttp import web
+    from aiohttp.web_request import BaseRequest
+    from aiohttp.web_response import StreamResponse
 
     from durable.assets import Answer, AssetRouter
     from durable.gateway.responses import Responses
@@ -43,11 +44,11 @@ class AssetFront:
             prefers_navigation=prefers_navigation(config.compatibility_flags, config.compatibility_date),
         )
 
-    def answer(self, request: web.BaseRequest, target: str) -> Answer | None:
+    def answer(self, request: BaseRequest, target: str) -> Answer | None:
         """What the assets answer; None when it is the worker's turn. `target` is path and query as they were sent."""
         return None if self._router is None else self._router.answer(request.method, target, request.headers.get)
 
-    async def send(self, responses: Responses, request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
+    async def send(self, responses: Responses, request: BaseRequest, answer: Answer) -> StreamResponse:
         """Write an answer. Raises `ConnectionError` when the client is gone, `BodyProblemError` when the file is."""
         from durable.gateway.asset_responses import send_asset
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import StreamResponse
 
 from durable.assets import Answer, AssetBody
 from durable.gateway import uploads
@@ -13,7 +14,7 @@ from durable.limits import INLINE_BODY_BYTES_MAX
 from durable.wire.messages import HttpReply
 
 
-async def send_asset(responses: Responses, request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
+async def send_asset(responses: Responses, request: BaseRequest, answer: Answer) -> StreamResponse:
     """Write the answer. Raises `ConnectionError` when the client is gone, `BodyProblemError` when the file is."""
     if request.body_exists:
         uploads.check_framing(request)

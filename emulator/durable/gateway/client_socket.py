@@ -12,7 +12,10 @@ import socket
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from aiohttp import hdrs, web
+from aiohttp import hdrs
+from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_ws import WebSocketResponse
 
 from durable.gateway.frame_reader import POLICY_VIOLATION, FrameReader
 from durable.gateway.frame_writer import FrameWriter, Outbox
@@ -52,13 +55,13 @@ class SocketListener(Protocol):
         ...
 
 
-class Upgrade(web.WebSocketResponse):
+class Upgrade(WebSocketResponse):
     """aiohttp's handshake, without its reader, its writer and its closing handshake."""
 
     def __init__(self, protocol: str | None) -> None:
         super().__init__(autoclose=False, protocols=() if protocol is None else (protocol,))
 
-    def _handshake(self, request: web.BaseRequest) -> Any:
+    def _handshake(self, request: BaseRequest) -> Any:
         fields, protocol, window_bits, _ = super()._handshake(request)
         if window_bits:
             # No stream outlives its message on either side, as RFC 7692 §7.1.1 lets a server demand: a stream of our
@@ -69,7 +72,7 @@ class Upgrade(web.WebSocketResponse):
             fields[hdrs.SEC_WEBSOCKET_EXTENSIONS] = accepted
         return fields, protocol, window_bits, True
 
-    def _post_start(self, request: web.BaseRequest, protocol: str | None, writer: object) -> None:
+    def _post_start(self, request: BaseRequest, protocol: str | None, writer: object) -> None:
         # What the client sends before `ClientSocket` reads is kept by aiohttp's protocol, within its bounds.
         self._ws_protocol = protocol
         request.protocol.keep_alive(False)
@@ -101,7 +104,7 @@ class ClientSocket:
 
     def __init__(
         self,
-        protocol: web.RequestHandler,
+        protocol: RequestHandler,
         transport: asyncio.Transport,
         response: Upgrade,
         listener: SocketListener,

@@ -11,8 +11,7 @@ import asyncio
 from http import HTTPStatus
 from typing import cast
 
-from aiohttp.web import RequestPayloadError
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 
 from durable.limits import BODY_STALL_SECONDS_MAX, HTTP_HEAD_BYTES_MAX, HTTP_HEAD_SECONDS_MAX, KIB
 

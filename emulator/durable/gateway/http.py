@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import quote
 
-from aiohttp import web
 from aiohttp.http import HttpVersion10, HttpVersion11
+from aiohttp.web_exceptions import HTTPException
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import StreamResponse
+from msgspec import Struct
 
 from durable.clock import Clock, SystemClock
 from durable.errors import ActorError, HostGoneError, OverloadedError, ProgramBrokenError, ReloadingError
@@ -43,8 +45,8 @@ ADMIN_PATH = "/__durable"
 OUR_PATHS = (ADMIN_PATH, "/cdn-cgi/")
 """Beginnings of paths that are not the worker's, or may not be."""
 
-ConnectSocket = Callable[[web.BaseRequest, HttpReply, HostLink], Awaitable[web.StreamResponse]]
-Admin = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+ConnectSocket = Callable[[BaseRequest, HttpReply, HostLink], Awaitable[StreamResponse]]
+Admin = Callable[[BaseRequest], Awaitable[StreamResponse]]
 
 _ASCII = "".join(map(chr, range(128)))
 _CLIENT_GONE = 499
@@ -57,8 +59,7 @@ _REFUSALS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class HttpStatistics:
+class HttpStatistics(Struct, frozen=True):
     """Since the start: every answered request, those that an exception of the program ended, those kept out."""
 
     served: int
@@ -102,7 +103,7 @@ class HttpFront:
         self._responses = Responses()
         self._served_count = self._failed_count = self._refused_count = 0
 
-    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def __call__(self, request: BaseRequest) -> StreamResponse:
         """Serve one request, whatever comes from either side; raises `HTTPException` only for a refused handshake."""
         started = self._now()
         try:
@@ -130,7 +131,7 @@ class HttpFront:
             return CLOSE
         except BodyProblemError as error:
             return await self._answer_problem(request, error.problem, started)
-        except web.HTTPException:
+        except HTTPException:
             raise
         except Exception:
             self._on_event(GatewayFault(traceback.format_exc()))
@@ -143,7 +144,7 @@ class HttpFront:
         return HttpStatistics(self._served_count, self._failed_count, self._refused_count)
 
     # --- our own tools ------------------------------------------------------------------------------------------------
-    async def _serve_admin(self, request: web.BaseRequest, host: str) -> web.StreamResponse:
+    async def _serve_admin(self, request: BaseRequest, host: str) -> StreamResponse:
         if not self._access.same_origin(host, request.headers.get("Origin")):
             return await self._refuse(request, "origin")
         if request.body_exists:
@@ -153,7 +154,7 @@ class HttpFront:
             self._report_refusal(request, "token")
         return response
 
-    async def _serve_scheduled(self, request: web.BaseRequest, host: str, fire: Fire) -> web.StreamResponse:
+    async def _serve_scheduled(self, request: BaseRequest, host: str, fire: Fire) -> StreamResponse:
         if not self._access.same_origin(host, request.headers.get("Origin")):
             return await self._refuse(request, "origin")
         if request.body_exists:
@@ -161,7 +162,7 @@ class HttpFront:
         return await answer_scheduled(request, fire)
 
     # --- the worker ---------------------------------------------------------------------------------------------------
-    async def _serve(self, request: web.BaseRequest, host: str, path: str, started: float) -> web.StreamResponse:
+    async def _serve(self, request: BaseRequest, host: str, path: str, started: float) -> StreamResponse:
         upgrade = "Upgrade" in request.headers and _asks_for_socket(request)
         if upgrade:
             # A browser lets any page open a WebSocket to anywhere and only tells from where: see access.
@@ -207,8 +208,8 @@ class HttpFront:
             raise
 
     async def _serve_upload(
-        self, request: web.BaseRequest, method: str, url: str, headers: HeaderPairs, started: float
-    ) -> web.StreamResponse:
+        self, request: BaseRequest, method: str, url: str, headers: HeaderPairs, started: float
+    ) -> StreamResponse:
         """A request whose body streams; the host may answer before it is over."""
         link = self._router.link_for_nowait(None) or await self._router.link_for(None)
         body = link.bodies.open()
@@ -229,8 +230,8 @@ class HttpFront:
 
     # --- the answer ---------------------------------------------------------------------------------------------------
     async def _answer(
-        self, request: web.BaseRequest, link: HostLink, reply: Reply, started: float, upgrade: bool
-    ) -> web.StreamResponse:
+        self, request: BaseRequest, link: HostLink, reply: Reply, started: float, upgrade: bool
+    ) -> StreamResponse:
         if isinstance(reply, Failed):
             return await self._answer_failure(request, reply, started)
         if not isinstance(reply, HttpReply):
@@ -242,7 +243,7 @@ class HttpFront:
                 report = asyncio.get_running_loop().call_soon(self._served, request, 101, started, reply.served_by)
                 try:
                     return await self._connect_socket(request, reply, link)
-                except (InvalidHeaderError, web.HTTPException):
+                except (InvalidHeaderError, HTTPException):
                     report.cancel()
                     raise
             if reply.stream:
@@ -255,7 +256,7 @@ class HttpFront:
         self._served(request, reply.status, started, reply.served_by)
         return response
 
-    async def _answer_failure(self, request: web.BaseRequest, failed: Failed, started: float) -> web.StreamResponse:
+    async def _answer_failure(self, request: BaseRequest, failed: Failed, started: float) -> StreamResponse:
         if failed.error.type == "OverloadedError" and "overloaded" in failed.error.flags:
             # Ten thousand of these are one piece of news, and none of them an error in the program.
             class_name, name, identity = self._named(failed.served_by)
@@ -273,9 +274,7 @@ class HttpFront:
         self._served(request, status, started, failed.served_by)
         return response
 
-    async def _answer_broken(
-        self, request: web.BaseRequest, error: ProgramBrokenError, started: float
-    ) -> web.StreamResponse:
+    async def _answer_broken(self, request: BaseRequest, error: ProgramBrokenError, started: float) -> StreamResponse:
         """Every request shows why nothing runs; the developer's terminal has been told once already."""
         report = self._router.refusal
         if report is None:  # mended between then and now
@@ -286,7 +285,7 @@ class HttpFront:
         self._served(request, 500, started, None)
         return response
 
-    async def _answer_problem(self, request: web.BaseRequest, problem: Problem, started: float) -> web.StreamResponse:
+    async def _answer_problem(self, request: BaseRequest, problem: Problem, started: float) -> StreamResponse:
         form = error_page.form_for(request.headers.get("Accept"))
         page = error_page.problem(form, problem.code, problem.message)
         response = await self._responses.send_page(
@@ -295,7 +294,7 @@ class HttpFront:
         self._served(request, problem.status, started, None)
         return response
 
-    async def _refuse(self, request: web.BaseRequest, reason: str) -> web.StreamResponse:
+    async def _refuse(self, request: BaseRequest, reason: str) -> StreamResponse:
         self._report_refusal(request, reason)
         page = error_page.problem("text", "forbidden", _REFUSALS[reason])
         # What follows on this connection comes from the same place, and after a body of a framing nobody looked at.
@@ -303,13 +302,13 @@ class HttpFront:
             request, 403, error_page.CONTENT_TYPES["text"], page, closes=request.body_exists
         )
 
-    def _report_refusal(self, request: web.BaseRequest, reason: str) -> None:
+    def _report_refusal(self, request: BaseRequest, reason: str) -> None:
         self._refused_count += 1
         host, origin = request.headers.get("Host", ""), request.headers.get("Origin")
         origin = None if origin is None else excerpt(origin)
         self._reports.report(reason, lambda unreported: RequestRefused(reason, excerpt(host), origin, unreported))
 
-    def _served(self, request: web.BaseRequest, status: int, started: float, served_by: ActorKey | None) -> None:
+    def _served(self, request: BaseRequest, status: int, started: float, served_by: ActorKey | None) -> None:
         self._served_count += 1
         class_name, object_name, object_id = self._named(served_by)
         elapsed_ms = (self._now() - started) * 1000
@@ -327,11 +326,11 @@ def _as_it_is(report: ErrorReport) -> ErrorReport:
     return report
 
 
-def _path_of(request: web.BaseRequest) -> str:
+def _path_of(request: BaseRequest) -> str:
     return request.raw_path.partition("?")[0]
 
 
-def _asks_for_socket(request: web.BaseRequest) -> bool:
+def _asks_for_socket(request: BaseRequest) -> bool:
     headers = request.headers
     if request.method != "GET" or headers["Upgrade"].lower() != "websocket":
         return False

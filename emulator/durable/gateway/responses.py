@@ -9,7 +9,8 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Protocol
 
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import StreamResponse
 
 from durable.gateway.headers import HeaderPairs, InvalidHeaderError, ReplyHead, declared_length
 from durable.gateway.page_style import POLICY
@@ -31,7 +32,7 @@ class Body(Protocol):
     def cancel(self) -> None: ...
 
 
-class Written(web.StreamResponse):
+class Written(StreamResponse):
     """Stands for a response whose bytes have left already; aiohttp asks what becomes of the connection."""
 
     def __init__(self, *, keep_alive: bool) -> None:
@@ -42,7 +43,7 @@ class Written(web.StreamResponse):
     def keep_alive(self) -> bool:
         return self._keeps
 
-    async def prepare(self, request: web.BaseRequest) -> None:
+    async def prepare(self, request: BaseRequest) -> None:
         return None
 
     async def write_eof(self, data: bytes = b"") -> None:
@@ -59,7 +60,7 @@ class Responses:
     def __init__(self) -> None:
         self._render = ReplyHead().render
 
-    async def send(self, request: web.BaseRequest, reply: HttpReply) -> web.StreamResponse:
+    async def send(self, request: BaseRequest, reply: HttpReply) -> StreamResponse:
         """A reply whose body is in the message. Raises `InvalidHeaderError` before anything is written."""
         body = reply.body
         length: int | None = len(body)
@@ -72,7 +73,7 @@ class Responses:
         await request.writer.write_eof(head + body)
         return KEEP if keep else CLOSE
 
-    async def stream(self, request: web.BaseRequest, reply: HttpReply, body: Body) -> web.StreamResponse:
+    async def stream(self, request: BaseRequest, reply: HttpReply, body: Body) -> StreamResponse:
         """A reply whose body comes piece by piece. Raises `InvalidHeaderError` before anything is written."""
         try:
             bodiless = request.method == "HEAD" or reply.status in _WITHOUT_BODY
@@ -107,8 +108,8 @@ class Responses:
             body.cancel()
 
     async def send_page(
-        self, request: web.BaseRequest, status: int, content_type: str, page: bytes, *, closes: bool = False
-    ) -> web.StreamResponse:
+        self, request: BaseRequest, status: int, content_type: str, page: bytes, *, closes: bool = False
+    ) -> StreamResponse:
         """A response of the gateway's own; `closes` ends the connection with it."""
         headers: HeaderPairs = [
             ("Content-Type", content_type),
@@ -126,7 +127,7 @@ class Responses:
         return KEEP if keep else CLOSE
 
 
-async def _copy(request: web.BaseRequest, body: Body) -> bool:
+async def _copy(request: BaseRequest, body: Body) -> bool:
     """True when the whole body went out and was as long as its Content-Length said."""
     writer = request.writer
     try:
@@ -138,7 +139,7 @@ async def _copy(request: web.BaseRequest, body: Body) -> bool:
     return not writer.length
 
 
-def _connection(request: web.BaseRequest, keep: bool) -> str:
+def _connection(request: BaseRequest, keep: bool) -> str:
     """The Connection field: said only where it differs from what the client's version implies."""
     if request.version >= (1, 1):
         return "" if keep else "close"

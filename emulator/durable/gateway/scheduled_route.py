@@ -11,7 +11,8 @@ import json
 from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qs
 
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import Response, StreamResponse
 
 from durable.cron import Cron, MalformedCron
 from durable.gateway.cron_triggers import CronOutcome
@@ -23,7 +24,7 @@ _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 Fire = Callable[[str, int | None], Awaitable[CronOutcome]]
 
 
-async def answer_scheduled(request: web.BaseRequest, fire: Fire) -> web.StreamResponse:
+async def answer_scheduled(request: BaseRequest, fire: Fire) -> StreamResponse:
     """`?cron=` is the expression to tell the handler, `?time=` its milliseconds, `?format=json` asks for JSON."""
     if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
         # It is a GET, as on the platform, so any page could make a browser send it.
@@ -41,9 +42,9 @@ async def answer_scheduled(request: web.BaseRequest, fire: Fire) -> web.StreamRe
     status, word = (200, "ok") if outcome.ok else (500, "exception")
     if query.get("format") == "json":
         body = json.dumps({"outcome": word, "noRetry": not outcome.retries})
-        return web.Response(status=status, text=body, content_type="application/json", headers=_HEADERS)
+        return Response(status=status, text=body, content_type="application/json", headers=_HEADERS)
     return _text(status, word)
 
 
-def _text(status: int, text: str) -> web.Response:
-    return web.Response(status=status, text=text, headers=_HEADERS)
+def _text(status: int, text: str) -> Response:
+    return Response(status=status, text=text, headers=_HEADERS)

@@ -7,15 +7,15 @@ who does asks it what to do with a host's events when that host is gone.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from durable.wire.messages import SocketClosed, SocketFailed, SocketMessage
 
 SocketEvent = SocketMessage | SocketClosed | SocketFailed
 
 
-@dataclass(slots=True, eq=False)
-class Entry:
+class Entry(Struct, eq=False):
     """One event; `size` is its payload in bytes, `host` the number of the host it was sent to, 0 while it waits."""
 
     message: SocketEvent
@@ -29,8 +29,7 @@ class Entry:
         return not isinstance(self.message, SocketMessage)
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """What a host that ended leaves: events that wait again, and those it had begun, which nobody runs any more."""
 
     returned: list[Entry] = field(default_factory=list[Entry])

@@ -10,12 +10,12 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Protocol
 
-import msgspec
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import StreamResponse
+from msgspec import Struct, field
 
 from durable.gateway.admin import Route
 from durable.gateway.event_lines import LEFT_OUT, STOPPED, TAILING, encode_line
@@ -55,18 +55,17 @@ class Listen(Protocol):
     def __call__(self, listener: OnEvent | None) -> None: ...
 
 
-class TailRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+class TailRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     """`?class=ChatRoom&name=general&verbose=1`, `?class=ChatRoom&id=HEX`, `?class=ChatRoom&errors=1`; nothing: all."""
 
-    class_name: str | None = msgspec.field(name="class", default=None)
+    class_name: str | None = field(name="class", default=None)
     name: str | None = None
     id: str | None = None
     errors: bool = False
     verbose: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """What one tail shows: everything, one class or one object; perhaps failures only."""
 
     class_name: str | None = None
@@ -187,7 +186,7 @@ class Tails:
         for tail in self._tails:
             tail.end()
 
-    async def serve(self, question: TailRequest, request: web.BaseRequest) -> web.StreamResponse:
+    async def serve(self, question: TailRequest, request: BaseRequest) -> StreamResponse:
         """Raises `AdminProblemError` for a question that cannot be answered."""
         wanted = await self._wanted(question)
         if len(self._tails) >= TAILS_MAX:
@@ -195,7 +194,7 @@ class Tails:
                 HTTPStatus.SERVICE_UNAVAILABLE, "too_many", f"{TAILS_MAX} tails are running already", "end one of them"
             )
         tail = Tail(wanted, self._line)
-        response = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"})
+        response = StreamResponse(headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"})
         response.content_type = "application/x-ndjson"
         self._add(tail)
         try:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from aiohttp import web
+from aiohttp.helpers import RequestKey
+from msgspec import Struct
 
 from durable.gateway.client_socket import Upgrade
 from durable.gateway.headers import HeaderPairs
@@ -15,8 +15,7 @@ _OWN_FIELDS = frozenset({"connection", "upgrade", "content-length", "content-typ
 """Fields of a 101 that the handshake sets itself, with every `sec-websocket-*`."""
 
 
-@dataclass(frozen=True, slots=True)
-class UpgradeRequest:
+class UpgradeRequest(Struct, frozen=True):
     """The request that a WebSocket began with, as the worker saw it."""
 
     method: str
@@ -45,7 +44,7 @@ class UpgradeRequest:
         return chosen if chosen is not None and chosen in offered else ""
 
 
-UPGRADE_REQUEST = web.RequestKey("upgrade_request", UpgradeRequest)
+UPGRADE_REQUEST = RequestKey("upgrade_request", UpgradeRequest)
 """Where an aiohttp request carries it from the HTTP front to the room of sockets."""
 
 

@@ -6,17 +6,17 @@ Knows aiohttp's request and a body stream. A body that is too large, too slow or
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 
 from aiohttp.http import HttpProcessingError
-from aiohttp.web import BaseRequest, RequestPayloadError
+from aiohttp.web_protocol import RequestPayloadError
+from aiohttp.web_request import BaseRequest
+from msgspec import Struct
 
 from durable.gateway.streams import BodyWriter
 from durable.limits import BODY_STALL_SECONDS_MAX, HTTP_BODY_BYTES_MAX, INLINE_BODY_BYTES_MAX, MIB
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """A request that the gateway answers itself, and why."""
 
     status: int

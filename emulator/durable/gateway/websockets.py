@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from functools import partial
 
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import StreamResponse
+from msgspec import Struct
 
 from durable.clock import Clock, SystemClock
 from durable.errors import WireError
@@ -51,8 +52,7 @@ from durable.wire.messages import (
 _GOING_AWAY, _SERVER_ERROR, _TRY_AGAIN_LATER = 1001, 1011, 1013
 
 
-@dataclass(frozen=True, slots=True)
-class SocketStatistics:
+class SocketStatistics(Struct, frozen=True):
     """`events` are not done yet, `events_lost` were begun by hosts that ended before they were done, ever."""
 
     sockets: int
@@ -110,7 +110,7 @@ class ClientSockets:
         link.on(Done, partial(self._done, link))
 
     # --- clients ---------------------------------------------------------------------------------------------------
-    async def connect(self, request: web.BaseRequest, reply: HttpReply, link: HostLink) -> web.StreamResponse:
+    async def connect(self, request: BaseRequest, reply: HttpReply, link: HostLink) -> StreamResponse:
         """Hand the client end of `reply.socket` to this client; returns when the connection is over.
 
         Raises `InvalidHeaderError` before anything is written when the reply or the request cannot make a WebSocket.
@@ -162,7 +162,7 @@ class ClientSockets:
     def _room(self, socket: int) -> ClientSockets:
         return self if socket in self._records else self.room_of(socket) or self
 
-    def _kept_request(self, request: web.BaseRequest) -> UpgradeRequest | None:
+    def _kept_request(self, request: BaseRequest) -> UpgradeRequest | None:
         """What a socket is rebound with, when it may have to be and the request is not too large to be kept."""
         asked = request.get(UPGRADE_REQUEST) if self._on_reload == "rebind" else None
         return asked if asked is not None and asked.size <= REBIND_REQUEST_BYTES_MAX else None

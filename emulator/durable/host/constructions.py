@@ -11,7 +11,8 @@ which remembers nothing of this.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from durable.actor.actor import Actor
 from durable.actor.failure import is_the_disks
@@ -24,8 +25,7 @@ from durable.limits import (
 from durable.storage.actor_store import ActorStore
 
 
-@dataclass(frozen=True, slots=True)
-class FailedConstruction:
+class FailedConstruction(Struct, frozen=True):
     """The last of `times` failures in a row; not tried again before `until`, in the clock's monotonic seconds."""
 
     actor: Actor

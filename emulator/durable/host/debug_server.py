@@ -9,8 +9,9 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
+
+from msgspec import Struct
 
 from durable.wire.messages import DebuggerListening, Log, Message
 
@@ -23,8 +24,7 @@ class Speaker(Protocol):
     def send(self, message: Message) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class DebugServer:
+class DebugServer(Struct, frozen=True):
     """`port`, or why there is none."""
 
     port: int

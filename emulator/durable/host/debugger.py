@@ -20,9 +20,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
 from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO, cast
+
+from msgspec import Struct
 
 from durable.actor.standstill import stood_still
 from durable.actor.turn import actor_variable
@@ -54,8 +55,7 @@ class DebuggedHost(Protocol):
     def own_file(self, file: str) -> str | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where user code stands: `Place('ChatRoom "general"', "ChatRoom.fetch", "main.py", 12)`."""
 
     label: str

@@ -15,10 +15,11 @@ import linecache
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from time import monotonic, process_time, sleep
 from types import CodeType, FrameType
 from typing import Any
+
+from msgspec import Struct
 
 from durable.actor.actor import Actor
 from durable.actor.turn import TurnDriver
@@ -50,8 +51,7 @@ _FIXES: tuple[tuple[str, str], ...] = (
 _ANY_FIX = "use await asyncio.to_thread for what takes long"
 
 
-@dataclass(slots=True)
-class Step:
+class Step(Struct):
     """One callback of the loop that was found running at two looks or more."""
 
     entry: FrameType

@@ -13,9 +13,10 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from threading import get_ident
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from durable.actor.actor import Actor
 from durable.errors import StorageError
@@ -31,8 +32,7 @@ _STUCK_POLL_SECONDS = 0.01
 """The same while nothing changes."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpenFilesStatistics:
+class OpenFilesStatistics(Struct, frozen=True):
     """`closed` counts files that were closed to make room for others, ever; `waiting` those who need one now."""
 
     open: int

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from durable.errors import StorageError
 from durable.limits import COMMIT_SECONDS_MAX, RELAXED_SYNC_SECONDS
@@ -44,8 +45,7 @@ class Epoch:
         """When it went in flight, on the loop's clock."""
 
 
-@dataclass(frozen=True, slots=True)
-class EpochStatistics:
+class EpochStatistics(Struct, frozen=True):
     """`waiting` counts files with commits that are neither durable nor in flight."""
 
     durable: int

@@ -9,10 +9,10 @@ from __future__ import annotations
 import random
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from durable.clock import Clock
 from durable.config import Config

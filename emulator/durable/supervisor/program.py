@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from durable.config import Config
 from durable.config.secrets import secret_files
@@ -16,8 +17,7 @@ def nothing() -> None:
     return
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
+class Program(Struct, frozen=True):
     """A configuration whose migrations are applied, or are by `commit`, with the namespaces that result."""
 
     config: Config
@@ -25,7 +25,7 @@ class Program:
     state: Path
     surroundings: Surroundings = field(default_factory=Surroundings)
     """What it finds of other workers."""
-    commit: Callable[[], None] = field(default=nothing, compare=False)
+    commit: Callable[[], None] = nothing
     """To be called once its code was loaded and before a host may store anything; harmless twice."""
 
     def loads_like(self, other: Program) -> bool:

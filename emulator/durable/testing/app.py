@@ -12,10 +12,11 @@ import sys
 import tempfile
 import threading
 from collections.abc import Coroutine, Generator, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from durable import config as configuration
 from durable.config import Config

@@ -10,10 +10,10 @@ import pytest
 from typer.main import get_command
 
 from durable_cli import exit_codes
-from durable_cli.main import app
+from durable_cli.main import application
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "cli.md").read_text(encoding="utf-8")
-GROUP: Any = get_command(app)
+GROUP: Any = get_command(application())
 COMMANDS = GROUP.commands
 
 

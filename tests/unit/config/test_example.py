@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tomli
+from msgspec.structs import fields
 
 from durable.config import Config, DevSettings, check_classes, keys
 

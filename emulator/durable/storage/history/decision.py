@@ -14,9 +14,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from durable.errors import StorageCorruptError, StorageError
 from durable.failpoints import failpoint
@@ -32,8 +34,7 @@ from durable.storage.layout import FOLDER_MODE, sync_folder
 _DECISION: Final = "-restoring"
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """`{"format": 1, "segment": 7, "frame": 42, "nonce": 3735928559, "ms": 1700000000000}`
 
     `segment` and `frame` are the state that ends; `nonce` is that of the bookmark which brings it back. Not `kept`: no

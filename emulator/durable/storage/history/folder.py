@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Era:
+
+class Era(Struct, frozen=True):
     """A base with the segments that follow it, up to the next base; segment 0 needs no file as its base."""
 
     base: int

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from durable.storage.file_copy import replace_file
 from durable.storage.history.bookmark import chain_of
@@ -13,8 +15,7 @@ from durable.storage.history.folder import HistoryFolder
 FORMAT: Final = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Struct, frozen=True):
     """`{"format": 1, "segment": 7, …}`; `chain` is that of the object whose history it is."""
 
     chain: str

@@ -6,10 +6,12 @@ import json
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from durable.errors import StorageError
 from durable.storage.history.archive import History, log_bytes
@@ -28,8 +30,7 @@ class Plan(NamedTuple):
     target: Position
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
+class Reach(Struct, frozen=True):
     """What of an object's history there is: moments in wall milliseconds (None: not known), and what it takes."""
 
     oldest_ms: int | None

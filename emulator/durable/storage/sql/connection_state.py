@@ -6,8 +6,9 @@ The counts of `changes()` and `total_changes()` begin anew: SQLite lets nobody s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from durable.storage.database import Database
 
@@ -20,8 +21,7 @@ _READABLE: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionState:
+class ConnectionState(Struct, frozen=True):
     """`switches` is None when no statement of the user's ever set one."""
 
     last_row_id: int

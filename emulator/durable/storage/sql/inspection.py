@@ -9,10 +9,10 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Generator, Iterable
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import apsw
+from msgspec import Struct, field
 
 from durable.errors import SqlError, StorageError
 from durable.limits import INSPECT_MEMORY_BYTES_MAX, INSPECT_STEPS
@@ -33,8 +33,7 @@ VALUE_BYTES: Final = 16
 """What a row and a value count as, beside the bytes of texts and blobs: about their size in memory."""
 
 
-@dataclass(frozen=True, slots=True)
-class Inspection:
+class Inspection(Struct, frozen=True):
     """Columns and rows of one statement; `truncated` says that there were more rows.
 
     Statements without rows that follow each other are one of these, with no columns and the sum of what they wrote.
@@ -143,8 +142,7 @@ def _stopped(excess: str) -> SqlError:
     return SqlError(f"the query took {excess} and was stopped", code="SQLITE_INTERRUPT")
 
 
-@dataclass(slots=True)
-class _Caps:
+class _Caps(Struct):
     """What may still be returned, of all statements together."""
 
     rows_max: int

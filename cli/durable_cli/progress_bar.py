@@ -24,22 +24,22 @@ class ProgressBar:
         self._began = 0.0
         self._first = 0
         self._next = 0.0
-        self._tenth = 0
+        self._step = 0
         self._is_open = False
 
     def show(self, phase: str, done: int, total: int, failed: int) -> None:
-        """`done` of `total` in this phase; what was done before it began counts, but not for its speed."""
+        """`done` of `total`, 0 for unknown, in this phase; what was done before it counts, but not for its speed."""
         now = self._clock()
         if phase != self._phase:
             self.end()
-            self._phase, self._began, self._first, self._next, self._tenth = phase, now, done, 0.0, 0
+            self._phase, self._began, self._first, self._next, self._step = phase, now, done, 0.0, 0
         if self._moves:
             if now >= self._next or done == total:
                 self._next = now + _PAUSE_SECONDS
                 self._is_open = True
                 self._write(f"\r\x1b[K{self._line(done, total, failed, now)}")
-        elif total >= _QUIET_BELOW and (tenth := done * 10 // total) > self._tenth:
-            self._tenth = tenth
+        elif (total or done) >= _QUIET_BELOW and (step := done * 10 // (total or 10 * _QUIET_BELOW)) > self._step:
+            self._step = step
             self._write(self._line(done, total, failed, now) + "\n")
 
     def end(self) -> None:
@@ -48,13 +48,16 @@ class ProgressBar:
             self._write("\n")
 
     def _line(self, done: int, total: int, failed: int, now: float) -> str:
-        filled = _WIDTH * done // total if total else _WIDTH
         seconds = now - self._began
         rate = (done - self._first) / seconds if seconds > 0 else 0.0
-        line = f"{self._phase:<8} [{'#' * filled}{'.' * (_WIDTH - filled)}] {done} of {total}"
-        line += f" ({done * 100 // total if total else 100} %)"
+        line = f"{self._phase:<8} "
+        if total:
+            filled = _WIDTH * done // total
+            line += f"[{'#' * filled}{'.' * (_WIDTH - filled)}] {done} of {total} ({done * 100 // total} %)"
+        else:
+            line += f"{done} done"
         if rate:
-            line += f", {rate:.0f}/s, {(total - done) / rate:.0f} s left"
+            line += f", {rate:.0f}/s" + (f", {(total - done) / rate:.0f} s left" if total else "")
         return line + (f", {failed} failed" if failed else "")
 
     def _write(self, text: str) -> None:

@@ -18,7 +18,7 @@ def progress() -> Generator[Callable[[str], Told]]:
 
     def phase(name: str) -> Told:
         def told(done: int, total: int = 0) -> None:
-            bar.show(name, done, max(done, total), 0)
+            bar.show(name, done, max(done, total) if total else 0, 0)
 
         return told
 

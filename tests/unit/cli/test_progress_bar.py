@@ -49,6 +49,22 @@ def test_a_file_has_a_line_per_tenth_of_what_takes_a_while() -> None:
     assert stream.getvalue().splitlines()[-1].endswith("2000 of 2000 (100 %)")
 
 
+def test_work_whose_end_is_unknown_tells_what_is_done() -> None:
+    stream, now = Terminal(), [0.0]
+    bar = ProgressBar(stream, lambda: now[0])
+    now[0] = 2.0
+    bar.show("import", 0, 0, 0)
+    now[0] = 4.0
+    bar.show("import", 100, 0, 0)
+    assert stream.getvalue().split("\r\x1b[K")[1:] == ["import   0 done", "import   100 done, 50/s"]
+
+    file = io.StringIO()
+    bar = ProgressBar(file, lambda: 0.0)
+    for done in range(1, 2501):
+        bar.show("import", done, 0, 0)
+    assert file.getvalue().splitlines() == ["import   1000 done", "import   2000 done"]
+
+
 def test_a_closed_stream_ends_nothing() -> None:
     class Gone(Terminal):
         def write(self, text: str) -> int:

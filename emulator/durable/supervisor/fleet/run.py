@@ -26,6 +26,7 @@ from durable.schema.files import ClassSchema
 from durable.storage.file_copy import sync_file_system
 from durable.storage.index import NamespaceIndex
 from durable.storage.layout import StateLayout, make_folder
+from durable.supervisor.fleet.early_sync import EarlySync
 from durable.supervisor.fleet.journal import Journal, JournalRow, boot_id, open_journal
 from durable.supervisor.fleet.workers import FAILED, Batch, WorkerPool
 
@@ -117,7 +118,8 @@ class FleetRun:
             if not journal.get("ready"):
                 self._prepare(journal, continue_on_error=continue_on_error)
             failpoint("fleet.ready")
-            self._work(journal, "migrate", stop_at_failure=not continue_on_error)
+            with EarlySync(self._layout.state):
+                self._work(journal, "migrate", stop_at_failure=not continue_on_error)
             self._tell(journal, "sync")
             sync_file_system(self._layout.state)
             report = self._report(journal, began, keep_rows=keep_rows)

@@ -14,6 +14,7 @@ import apsw
 
 from durable.errors import SqlError, StorageError, UserInputError
 from durable.limits import ALARM_MS_MAX, IMPORT_STATEMENT_BYTES_MAX, SQL_VALUE_BYTES_MAX
+from durable.storage.file_copy import replace_file
 from durable.storage.kv import Kv, checked_key
 from durable.storage.schema import (
     ALARM_KEY,
@@ -23,6 +24,7 @@ from durable.storage.schema import (
     KV_TABLE,
     METADATA_TABLE,
     MIGRATIONS_TABLE,
+    empty_file,
     quoted,
 )
 from durable.storage.sql.authorizer import Trust
@@ -57,6 +59,8 @@ class ImageDraft:
         self._kv = Kv(self._transaction)
         self._insert = ""
         self._columns = 0
+        # Never synced: nobody looks for a draft after a crash.
+        replace_file(path, empty_file(), sync=False, sync_name=False)
         database = self._transaction.require()
         connection: Any = database.connection
         # Rows come in the order of their tables, not of their references, and were checked when they were written.
@@ -156,6 +160,7 @@ class ImageDraft:
         self._transaction.commit()
         database = self._transaction.require()
         database.keep()
+        database.command("PRAGMA synchronous = OFF")
         if not database.checkpoint():
             raise StorageError(f"{self.path} is in use; try again")
         self._transaction.close()

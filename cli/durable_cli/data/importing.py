@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
@@ -26,8 +26,8 @@ from durable_cli.report import shown_path
 _SQLITE_MAGIC: Final = b"SQLite format 3\0"
 _OBJECT_LINE: Final = b'{"object":'
 
-Progress = Callable[[int], None]
-"""Told how many objects are done."""
+Progress = Callable[[int, int], None]
+"""Told how many objects are done, and of how many; 0: nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,28 +70,45 @@ def import_objects(
     elif not replace:
         for name, identity in _announced(source):
             _check_free(door, _target(class_word, name, identity, source), replace=False)
-    failure: Exception | None = None
 
     def places() -> Iterator[tuple[Target, Incoming]]:
-        nonlocal failure
         seen: set[str] = set()
+        for incoming in incoming_of(source, work) if target is None else _only(source, work):
+            place = target or _target(class_word, incoming.name, incoming.id, source)
+            identity = _check_free(door, place, replace=replace)
+            if identity in seen:
+                raise UserInputError(f"{shown_path(source)} holds {place} twice", fix="leave one of them out")
+            seen.add(identity)
+            yield place, incoming
+
+    # Only a folder says how much is to come before it is read.
+    total = sum(1 for _ in read_entries(source)) if target is None and source.is_dir() else 0
+    return give_each(door, places(), work, lambda done: told(done, total))
+
+
+def give_each(
+    door: DataDoor, places: Iterable[tuple[Target, Incoming]], work: Path, told: Callable[[int], None]
+) -> Imported:
+    """Make each image its object's state, several at a time, until one fails; images in the folder `work` go.
+
+    Raises what the first failure was; of a DurableError the message says how many had been done before.
+    """
+    failure: Exception | None = None
+
+    def until_failure() -> Iterator[tuple[Target, Incoming]]:
+        nonlocal failure
         try:
-            for incoming in incoming_of(source, work) if target is None else _only(source, work):
+            for place in places:
                 if failure is not None:
                     return
-                place = target or _target(class_word, incoming.name, incoming.id, source)
-                identity = _check_free(door, place, replace=replace)
-                if identity in seen:
-                    raise UserInputError(f"{shown_path(source)} holds {place} twice", fix="leave one of them out")
-                seen.add(identity)
-                yield place, incoming
+                yield place
         except DurableError as error:
             # Those before it are still under way, and have to be counted.
             failure = failure or error
 
     imported = Imported()
     for (_, incoming), answer in each_in_parallel(
-        lambda item: door.replace(item[0], item[1].image, create=True), places()
+        lambda item: door.replace(item[0], item[1].image, create=True), until_failure()
     ):
         if incoming.image.parent == work:
             incoming.image.unlink()

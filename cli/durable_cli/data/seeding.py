@@ -21,7 +21,7 @@ from durable.limits import SEED_BYTES_MAX
 from durable.values.json_form import from_json
 from durable_cli.data.door import DataDoor
 from durable_cli.data.image_draft import ImageDraft
-from durable_cli.data.importing import Imported, Progress
+from durable_cli.data.importing import Imported, Incoming, Progress, give_each
 from durable_cli.objects import Target
 from durable_cli.report import shown_path
 
@@ -52,12 +52,11 @@ def seed_objects(door: DataDoor, path: Path, work: Path, now_ms: int, *, replace
                 f'{seed.place}: {seed.class_word} "{seed.name}" exists, and nothing was changed',
                 fix="--replace gives objects that exist the state of the seed",
             )
-    images = [(seed, _image(seed, work / f"{number}.sqlite", now_ms)) for number, seed in enumerate(seeds)]
-    imported = Imported()
-    for number, (seed, image) in enumerate(images, start=1):
-        imported.add(door.replace(Target(seed.class_word, name=seed.name), image, create=True))
-        told(number)
-    return imported
+    images = [_image(seed, work / f"{number}.sqlite", now_ms) for number, seed in enumerate(seeds)]
+    places = (
+        (Target(seed.class_word, name=seed.name), Incoming(image)) for seed, image in zip(seeds, images, strict=True)
+    )
+    return give_each(door, places, work, lambda done: told(done, len(seeds)))
 
 
 def read_seeds(path: Path) -> list[Seed]:

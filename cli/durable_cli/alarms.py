@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from durable.errors import UserCodeError, UserInputError
 from durable.limits import ALARM_MS_MAX, ALARMS_LISTED_MAX
-from durable_cli.objects import Target, require_state
+from durable_cli.objects.finding import Target, require_state
 from durable_cli.project import Project, with_state
 
 if TYPE_CHECKING:

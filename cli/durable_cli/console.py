@@ -88,6 +88,13 @@ def put_data(text: str) -> None:
         raise SystemExit(0) from None
 
 
+def put_json(document: object, *, indent: int | None = None, ascii_only: bool = True) -> None:
+    """One JSON document as data."""
+    import json  # here: a start that prints none does not wait for it
+
+    put_data(json.dumps(document, indent=indent, ensure_ascii=ascii_only))
+
+
 def say(text: str = "") -> None:
     """One line, or several, for the human, if one is still there."""
     with contextlib.suppress(OSError):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, cast
 from durable.errors import DurableError, UserInputError
 from durable.limits import CHECKUP_FINDINGS_MAX
 from durable_cli.console import Ink, printable
-from durable_cli.objects import require_state
+from durable_cli.objects.finding import require_state
 from durable_cli.project import Project, with_state
 from durable_cli.report import shown_path
 

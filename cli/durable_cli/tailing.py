@@ -12,8 +12,8 @@ import msgspec
 from durable.errors import UserInputError
 from durable.gateway.event_lines import LEFT_OUT, STOPPED, TAILING, EventLine, decode_line, event_of
 from durable_cli.console import Ink, printable
-from durable_cli.event_text import JsonFormatter, PrettyFormatter
 from durable_cli.project import Project, with_state
+from durable_cli.text.events import JsonFormatter, PrettyFormatter
 
 if TYPE_CHECKING:
     from durable.storage.layout import StateLayout

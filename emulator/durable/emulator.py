@@ -24,51 +24,34 @@ from durable.clock import SystemClock
 from durable.config import Config
 from durable.errors import LoadFailedError
 from durable.gateway.asset_front import AssetFront
-from durable.gateway.cron_triggers import CronTriggers
-from durable.gateway.driven_alarms import DrivenAlarms
-from durable.gateway.events import ClockMoved, Event, HostLog, UserCodeFailed
-from durable.gateway.index_writer import IndexWriter
-from durable.gateway.life import Life
+from durable.gateway.events import ClockMoved, Event, HostLog
+from durable.gateway.host_side import HostSide
 from durable.gateway.link import HostLink
 from durable.gateway.neighbours import Neighbours
-from durable.gateway.relay import Relay
 from durable.gateway.router import Router
 from durable.gateway.time_control import TimeControl
 from durable.gateway.timeline import GatewayTimeline
-from durable.limits import PORTABILITY_PLACES_MAX
 from durable.storage.class_life.applying import open_state
 from durable.storage.layout import StateLayout
 from durable.storage.state_db import StateDatabase
 from durable.supervisor.class_changes import ClassChanges
 from durable.supervisor.debug_ports import DebugPorts
-from durable.supervisor.events import RestartNeeded
 from durable.supervisor.host_output import echo_output
 from durable.supervisor.preparation import Preparation
 from durable.supervisor.program import Program, asset_folders, private_paths
 from durable.supervisor.repeated_failures import RepeatedFailures
+from durable.supervisor.rereading import Rereading
 from durable.supervisor.run_file import RunFile
 from durable.supervisor.shown_failures import ShownFailures
 from durable.supervisor.spawner import HostSpawner
 from durable.supervisor.supervisor import Supervisor
 from durable.supervisor.timeline_lines import HOST_LINES
-from durable.wire.messages import ErrorReport, Log, NamespaceInfo
+from durable.wire.messages import ErrorReport, NamespaceInfo
 
 if TYPE_CHECKING:
     from durable.gateway.accepted_sockets import OnReload
-    from durable.gateway.admin import Route
     from durable.gateway.admin_presence import PresenceTools
-    from durable.gateway.server import GatewayServer
-    from durable.gateway.tail import Tails
-    from durable.gateway.websockets import ClientSockets
-
-_BOUND_AT_START = ("ip", "port", "hosts", "allowed_hosts")
-"""Keys of [dev] that last for the life of the emulator."""
-
-_LOOPBACK_FOR = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-"""Where somebody on this machine finds a server that listens on every address."""
-
-_SHUTDOWN_SECONDS = 2.0
-"""How long clients may take over the end of their connections once the hosts are gone."""
+    from durable.gateway.front import Front
 
 _STOPPING = ErrorReport("ReloadingError", "The emulator is being stopped.", "durable.errors", "ReloadingError")
 
@@ -80,19 +63,13 @@ class Emulator:
     _state_db: StateDatabase
     _preparation: Preparation
     router: Router
-    _relay: Relay
-    _index: IndexWriter
-    _alarms: DrivenAlarms
-    _crons: CronTriggers
+    _host_side: HostSide
     time: TimeControl
-    presence: PresenceTools
-    supervisor: Supervisor
-    classes: ClassChanges
     _program: Program
-    _sockets: ClientSockets
-    _server: GatewayServer
-    _tails: Tails
-    _life: Life
+    supervisor: Supervisor
+    _front: Front
+    presence: PresenceTools
+    classes: ClassChanges
 
     def __init__(
         self,
@@ -134,11 +111,11 @@ class Emulator:
         self._redaction = self._neighbours.redaction
         self._redaction.learn(os.environ)
         self._assets = AssetFront()
-        self._reread = reread or (lambda: _read_again(config, overrides or {}))
         self._clock = SystemClock()
         self._timeline = GatewayTimeline(self._clock, HOST_LINES)
         tell = self._timeline.before(on_event or echo_output)
         self._on_event = RepeatedFailures(tell, shown=ShownFailures(self._redaction))
+        self._reread = Rereading(config, reread or (lambda: _read_again(config, overrides or {})), self._on_event)
         self._watch = watch
         self._verbose = verbose
         self._on_reload: OnReload = on_reload
@@ -147,9 +124,6 @@ class Emulator:
         """Links opened before there were client sockets to tell of them."""
         self._opened: Program | None = None
         self._class_names: dict[str, str] = {}
-        self._settings_told: set[str] = set()
-        self._told: set[str] = set()
-        """What hosts have said that need not be said again."""
 
     # --- life ---------------------------------------------------------------------------------------------------------
     def open(self) -> None:
@@ -178,16 +152,14 @@ class Emulator:
         # One turn of the loop: the hosts are told what to load, and do it while this process imports aiohttp.
         await asyncio.sleep(0)
         self._build_front()
-        port = await self._server.start()
+        url = await self._front.start()
         self._ending.push_async_callback(self._close)
         if self._debug_ports is not None:
             await self._debug_ports.start()
             self._ending.push_async_callback(self._debug_ports.stop)
-        ip = _LOOPBACK_FOR.get(self.config.dev.ip, self.config.dev.ip)
-        self.url = f"http://[{ip}]:{port}" if ":" in ip else f"http://{ip}:{port}"
-        await self.supervisor.start(self._sockets)
-        self._alarms.start(self._class_names)
-        self._crons.start()
+        self.url = url
+        await self.supervisor.start(self._front.sockets)
+        self._host_side.start(self._class_names)
         self._place.on_change = self._neighbour_changed
         self._neighbour_changed()
         self._run_file.write(url=self.url, token=self.token, started_ms=self._clock.wall_ms())
@@ -226,6 +198,13 @@ class Emulator:
         """Read the configuration and load the program anew, whether or not anything was saved."""
         await self.supervisor.reload()
 
+    async def reload_or_raise(self) -> None:
+        """As `reload`; raises `LoadFailedError` for tools, which do not see what the developer is told."""
+        before = self.supervisor.statistics().failed_reloads
+        await self.reload()
+        if self.supervisor.statistics().failed_reloads > before:
+            raise LoadFailedError("the program could not be loaded; the emulator's own output says why")
+
     async def restart_hosts(self) -> None:
         """Have a process that has imported nothing yet take every host's place; what is connected stays connected."""
         await self.supervisor.restart()
@@ -237,9 +216,9 @@ class Emulator:
     def tell_life(self, wanted: bool) -> None:
         """Tell which objects come into memory and leave it, or stop that: as often as it was begun."""
         if wanted:
-            self._life.want()
+            self._host_side.life.want()
         else:
-            self._life.unwant()
+            self._host_side.life.unwant()
 
     def read_output(self) -> None:
         """Tell what user code has printed up to now; it is told in any case, a moment later."""
@@ -250,6 +229,10 @@ class Emulator:
         """How many milliseconds the clock is ahead of the machine's, and whether it was told to stand still."""
         is_advancing = hasattr(self, "time") and self.time.is_advancing
         return self._clock.offset_ms, self._clock.is_frozen and not is_advancing
+
+    def namespaces(self) -> dict[str, NamespaceInfo]:
+        """As `Program.namespaces_by_word`, of the program that serves."""
+        return self._program.namespaces_by_word()
 
     def status(self) -> dict[str, object]:
         """What the emulator is doing, as JSON: hosts, generation, sockets, queues."""
@@ -270,7 +253,7 @@ class Emulator:
             "reloads": hosts.reloads,
             "failed_reloads": hosts.failed_reloads,
             "host_deaths": hosts.deaths,
-            "sockets": self._sockets.statistics().sockets,
+            "sockets": self._front.sockets.statistics().sockets,
             "clock_offset_ms": self._clock.offset_ms,
             "clock_frozen": self._clock.is_frozen,
         }
@@ -291,34 +274,21 @@ class Emulator:
 
     def _build_engine(self, program: Program) -> None:
         """Everything that takes part in loading the program."""
-        self._relay = Relay(self.router, self._on_event, self._place.route, self._neighbours.holders)
-        self._index = IndexWriter(self._layout, self._clock)
-        self._ending.push_async_callback(self._index.close)
-        self._alarms = DrivenAlarms(
-            self._index,
-            self._clock,
+        self._host_side = HostSide(
             self.router,
-            on_event=self._on_event,
-            class_name=self._class_name,
-            jitter=random.Random(),
-        )
-        self._index.watch(self._alarms)
-        self.router.on_attached = self._alarms.hosts_changed
-        self._ending.push_async_callback(self._alarms.stop)
-        self._crons = CronTriggers(self._clock, self.router, on_event=self._on_event)
-        self._ending.push_async_callback(self._crons.stop)
-        self.time = TimeControl(
+            self._layout,
             self._clock,
-            [self._alarms, self._crons],
-            keep=self._state_db.set_clock,
-            fired=lambda: self._alarms.runs,
+            self._timeline,
+            self._neighbours,
+            self._place,
+            keep_clock=self._state_db.set_clock,
             on_event=self._on_event,
+            ending=self._ending,
         )
-        self._ending.push_async_callback(self.time.stop_advance)
+        self.time = self._host_side.time
         self._learn(program)
-        self._life = Life(self._on_event, self._class_name)
         if self._verbose:
-            self._life.want()
+            self._host_side.life.want()
         self.supervisor = Supervisor(
             program,
             spawn=self._spawner.spawn,
@@ -339,168 +309,62 @@ class Emulator:
         self, channel: socket.socket, number: int, shard: int, on_ended: Callable[[BaseException | None], None]
     ) -> HostLink:
         link = HostLink(channel, number, shard, on_event=self._on_event, on_ended=on_ended)
-        self.time.listen(link)
-        self._life.listen(link)
-        self._neighbours.listen(link)
-        self._relay.serve(link)
-        self._index.listen(link)
-        self._timeline.listen(link)
-        link.on(Log, self._log)
+        self._host_side.listen(link)
         if self._links is not None:
             self._links.append(link)
         else:
-            self._sockets.listen(link)
+            self._front.sockets.listen(link)
         return link
-
-    def _log(self, log: Log) -> None:
-        if log.error is not None:
-            self._on_event(UserCodeFailed(log.error, "", ""))
-        elif log.once not in self._told:
-            if log.once and len(self._told) < PORTABILITY_PLACES_MAX:
-                self._told.add(log.once)
-            self._on_event(HostLog(log.level, log.text, log.label))
 
     # --- with aiohttp -------------------------------------------------------------------------------------------------
     def _build_front(self) -> None:
         """Everything that faces clients."""
         # Loaded here because aiohttp takes longer than all the rest, and hosts can be at work meanwhile.
-        from durable.gateway.access import Access
-        from durable.gateway.admin import Admin
-        from durable.gateway.admin_presence import PresenceTools
-        from durable.gateway.http import HttpFront
-        from durable.gateway.object_finder import ObjectFinder
-        from durable.gateway.server import GatewayServer
-        from durable.gateway.tail import Tails
-        from durable.gateway.websockets import ClientSockets
+        from durable.gateway.front import Front
 
-        dev = self.config.dev
-        self._sockets = ClientSockets(
-            self.router, self._on_reload, on_event=self._on_event, class_name=self._class_name, clock=self._clock
+        self._front = Front(
+            self,
+            self._host_side,
+            self._layout,
+            self._neighbours,
+            self._place,
+            token=self.token,
+            assets=self._assets,
+            on_reload=self._on_reload,
+            on_event=self._on_event,
+            listen=self._on_event.listen,
         )
-        self._place.room, self._sockets.room_of = self._sockets, self._neighbours.room_of
+        self.presence = self._front.presence
         links, self._links = self._links or [], None
         for link in links:
-            self._sockets.listen(link)
-        self._tails = Tails(
-            ObjectFinder(self._index, self._namespaces), self._life, listen=self._on_event.listen, clock=self.clock_mark
-        )
-        self.presence = PresenceTools(self.router, self._index, self._namespaces)
+            self._front.sockets.listen(link)
         self.classes = ClassChanges(
             self._preparation,
             self.supervisor,
-            self._index,
-            self._sockets,
-            self._alarms,
-            reread=lambda: self._still_bound(self._reread()),
+            self._host_side.index,
+            self._front.sockets,
+            self._host_side.alarms,
+            reread=self._reread,
             take=self._take,
         )
-        admin = Admin(
-            self.token,
-            self.router,
-            self._index,
-            namespaces=self._namespaces,
-            status=self.status,
-            migrate=self.migrate,
-            reload=self._reload_or_raise,
-            more=self._tool_routes,
-        )
-        front = HttpFront(
-            self.router,
-            Access(dev.allowed_hosts if dev.ip in _LOOPBACK_FOR else (*dev.allowed_hosts, dev.ip)),
-            connect_socket=self._sockets.connect,
-            admin=admin.handle,
-            fire_cron=self._crons.fire,
-            assets=self._assets,
-            on_event=self._on_event,
-            class_names=self._neighbours.class_names,
-            redact=self._redaction.report,
-            clock=self._clock,
-        )
-        self._server = GatewayServer(
-            front, dev.ip, dev.port, on_event=self._on_event, clock=self._clock, shutdown_seconds=_SHUTDOWN_SECONDS
-        )
-
-    def _tool_routes(self) -> dict[str, Route]:
-        """What tools may ask for besides what `Admin` answers itself."""
-        # Loaded at the first question: whoever starts waits for nothing that only tools need.
-        from durable.gateway.admin_alarms import AlarmTools
-        from durable.gateway.admin_call import CallTools
-        from durable.gateway.admin_checkup import CheckupTools
-        from durable.gateway.admin_classes import class_routes
-        from durable.gateway.admin_data import DataTools
-        from durable.gateway.admin_listing import ListingTools
-        from durable.gateway.admin_query import QueryTools
-        from durable.gateway.admin_schema import SchemaTools
-        from durable.gateway.admin_timeline import TimelineTools
-
-        return {
-            **AlarmTools(self._alarms, self.time, self._clock, self._index, self._namespaces).routes(),
-            **CallTools(
-                self.router,
-                self._index,
-                self._namespaces,
-                redact=self._redaction.report,
-                on_event=self._on_event,
-            ).routes(),
-            **CheckupTools(self.router, self._index, self._namespaces).routes(),
-            **class_routes(self.classes),
-            **self.presence.routes(),
-            **DataTools(self.router, self._index, self._namespaces).routes(),
-            **ListingTools(
-                self.router,
-                self._index,
-                self._namespaces,
-                layout=self._layout,
-                clock=self._clock,
-                root=lambda: self.config.root,
-            ).routes(),
-            **TimelineTools(self._timeline, self.router, self._clock, self._index, self._namespaces).routes(),
-            **self._tails.routes(),
-            **QueryTools(self.router, self._index, self._namespaces).routes(),
-            **SchemaTools(
-                self.router,
-                self._index,
-                self._namespaces,
-                root=lambda: self.config.root,
-                reload=self._reload_or_raise,
-            ).routes(),
-        }
 
     async def _close(self) -> None:
         """End what faces clients: no new connections, then the hosts, then who is still connected."""
-        refusing = asyncio.ensure_future(self._server.stop())
-        self._sockets.stop()
-        await self.time.stop_advance()
-        await self._alarms.stop()
-        await self._crons.stop()
+        front = self._front
+        refusing = asyncio.ensure_future(front.server.stop())
+        front.sockets.stop()
+        await self._host_side.rest()
         await self.supervisor.stop()
-        self._tails.end()
+        front.tails.end()
         self.router.refuse(_STOPPING)
         self.router.release()
-        self._sockets.close_all()
+        front.sockets.close_all()
         await refusing
-
-    def _namespaces(self) -> dict[str, NamespaceInfo]:
-        """Namespaces by the names of their classes and of the bindings to them."""
-        found = {namespace.class_name: namespace for namespace in self._program.namespaces}
-        bound = {
-            binding.name: found[binding.class_name]
-            for binding in self.config.bindings
-            if binding.script_name is None and binding.class_name in found
-        }
-        return bound | found
-
-    async def _reload_or_raise(self) -> None:
-        """As `reload`; raises `LoadFailedError` for tools, which do not see what the developer is told."""
-        before = self.supervisor.statistics().failed_reloads
-        await self.reload()
-        if self.supervisor.statistics().failed_reloads > before:
-            raise LoadFailedError("the program could not be loaded; the emulator's own output says why")
 
     # --- the program --------------------------------------------------------------------------------------------------
     async def _refresh(self) -> Program:
         """The program as it is now; raises `UserInputError` for a configuration that cannot be used."""
-        config = self._still_bound(self._reread())
+        config = self._reread()
         program = self._preparation.prepare(config)
         self._take(config, program)
         return program
@@ -509,22 +373,12 @@ class Emulator:
         self.config = config
         self._learn(program)
 
-    def _still_bound(self, config: Config) -> Config:
-        """`config` without the changes that only a restart can make."""
-        kept = {name: getattr(self.config.dev, name) for name in _BOUND_AT_START}
-        changed = {f"[dev] {name}" for name, value in kept.items() if getattr(config.dev, name) != value}
-        if changed - self._settings_told:
-            self._on_event(RestartNeeded(tuple(sorted(changed))))
-        self._settings_told = changed
-        return replace(config, dev=replace(config.dev, **kept)) if changed else config
-
     def _learn(self, program: Program) -> None:
         self._program = program
         self._redaction.learn({**program.config.vars, **program.config.secrets}, program.config.secrets)
         self._class_names.update({namespace.key: namespace.class_name for namespace in program.namespaces})
         self._assets.configure(program.config, private_paths(program.config, program.state))
-        self._crons.set_expressions(program.config.crons)
-        self._alarms.set_namespaces([namespace.key for namespace in program.namespaces])
+        self._host_side.learn(program.config.crons, [namespace.key for namespace in program.namespaces])
         self._place.learn(program.config, program.namespaces)
         missing = frozenset(program.surroundings.missing.values())
         for sentence in sorted(missing - self._missing_told):
@@ -537,9 +391,6 @@ class Emulator:
             task = asyncio.get_running_loop().create_task(self.reload())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-
-    def _class_name(self, namespace: str) -> str:
-        return self._neighbours.class_names.get(namespace, namespace)
 
 
 def _read_again(config: Config, overrides: Mapping[str, object]) -> Config:

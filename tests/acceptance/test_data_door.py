@@ -16,7 +16,7 @@ from durable.errors import NotFoundError, StorageError, UserInputError
 from durable_cli.client import Client, find_emulator
 from durable_cli.data.door import DataDoor, with_door
 from durable_cli.data.listing_types import ListQuery
-from durable_cli.objects import Target
+from durable_cli.objects.finding import Target
 from durable_cli.project import load_project
 from tests.acceptance.running_dev import WAIT_SECONDS, Dev, typed
 from tests.settings import settings

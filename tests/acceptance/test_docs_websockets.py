@@ -421,7 +421,7 @@ def test_a_kill_loses_the_event_that_runs_and_no_other(app: App, dial: Callable[
 def test_the_line_about_lost_events_is_the_one_of_the_command() -> None:
     from durable.gateway.events import SocketEventsLost
     from durable_cli.console import Ink
-    from durable_cli.event_text import PrettyFormatter
+    from durable_cli.text.events import PrettyFormatter
 
     line = PrettyFormatter(Ink(False)).text(SocketEventsLost(2))
 

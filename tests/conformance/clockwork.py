@@ -123,7 +123,7 @@ class Clockwork:
         self.link.lost()
         self.router.detach(self.link)
         await self.host.finished
-        epochs: Any = self.host._epochs
+        epochs: Any = self.host.commits.epochs
         epochs.close()
         self.host.registry.close_all()
 
@@ -160,7 +160,7 @@ class Clockwork:
         """The host has said what it had to, the disk's answers included, and the index has it."""
         if not self.link.is_lost and self.router.links[0] is not None:
             await self._answered()
-            await self.host.flush()
+            await self.host.commits.flush()
             await self._answered()
         await self.index.count(KEY)
 

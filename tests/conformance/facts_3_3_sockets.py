@@ -67,7 +67,7 @@ async def failed_storage(room: Wired) -> None:
 
 
 async def broken_gate(room: Wired) -> None:
-    disk: Any = room.host._disk
+    disk: Any = room.host.commits.disk
     await room.run(lambda thing: thing.ctx.storage.put("there", 1))
     disk.fails = True
     with pytest.raises(DurableError):

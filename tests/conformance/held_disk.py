@@ -52,7 +52,7 @@ class HeldDisk:
 
 def disk_of(stage: Stage) -> HeldDisk:
     """The disk that the fact was set up with."""
-    disk: Any = stage.gateway.host._disk
+    disk: Any = stage.gateway.host.commits.disk
     assert isinstance(disk, HeldDisk)
     return disk
 

@@ -178,7 +178,7 @@ class Wired:
             await self.stop_host(drain_seconds=0.0)
         else:
             await self.host.finished
-            epochs: Any = self.host._epochs
+            epochs: Any = self.host.commits.epochs
             epochs.close()
             self.host.registry.close_all()
         await self._runner.shutdown()

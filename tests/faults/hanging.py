@@ -133,7 +133,7 @@ async def until_stuck(run: Running, shard: int, label: str) -> None:
 
 def name_on(run: Running, shard: int) -> str:
     """An object that lives on this shard."""
-    namespace = run.emulator._namespaces()["Counter"].key
+    namespace = run.emulator.namespaces()["Counter"].key
     names = (f"room{number}" for number in range(1000))
     return next(name for name in names if run.emulator.router.placement(id_from_name(namespace, name)) == shard)
 

@@ -95,10 +95,10 @@ def left_behind(run: Running) -> dict[str, int]:
     emulator = run.emulator
     links = [link.statistics() for link in emulator.router.links if link is not None]
     return {
-        "connections": emulator._server.statistics().connections,
+        "connections": emulator._front.server.statistics().connections,
         "requests": sum(link.pending for link in links),
         "bodies": sum(link.bodies for link in links),
-        "relayed": emulator._relay.statistics().open,
+        "relayed": emulator._host_side.relay.statistics().open,
         "waiting": emulator.router.statistics().waiting,
     }
 

@@ -248,7 +248,7 @@ async def test_what_cannot_be_restored_is_refused_at_once(kept: Gateway, text: s
 async def test_a_restore_that_fails_is_told_and_the_object_goes_on_as_it_was(kept: Gateway) -> None:
     first = await kept.call("put", 1)
     store = kept.host.registry.store(kept.key())
-    await kept.host.flush()
+    await kept.host.commits.flush()
     assert store.checkpoint()
     await kept.call("put", 2)
     await kept.call("go_back", first, abort=False)
@@ -423,7 +423,7 @@ async def test_history_that_is_too_old_goes_while_its_object_sleeps(
     monkeypatch.setattr(archive_module, "HISTORY_BASE_BYTES", 1)
     for number in range(3):
         await kept.call("put", number)
-        await kept.host.flush()
+        await kept.host.commits.flush()
         assert kept.host.registry.store(kept.key()).checkpoint()
     before = len(list(history(kept).iterdir()))
     real_now = 4_000_000_000_000  # bases carry the machine's own time

@@ -326,20 +326,20 @@ async def test_the_end_of_the_emulator_closes_every_socket_with_1001_and_runs_no
 # --- several hosts ----------------------------------------------------------------------------------------------------
 async def reload_while_a_handler_asks_the_other_host(run: Running, patch: pytest.MonkeyPatch) -> None:
     """A handler of a socket asks an object of the other host, again and again, from the moment of the hold on."""
-    hold = run.emulator._sockets.hold
+    hold = run.emulator._front.sockets.hold
 
     def hold_and_say_so() -> None:
         hold()
         (run.root / "held").touch()
 
-    patch.setattr(run.emulator._sockets, "hold", hold_and_say_so)
-    key = run.emulator._namespaces()["Room"].key
+    patch.setattr(run.emulator._front.sockets, "hold", hold_and_say_so)
+    key = run.emulator.namespaces()["Room"].key
     shards = {name: run.emulator.router.placement(id_from_name(key, name)) for name in ("other", *"abcdef")}
     asking = next(name for name, shard in shards.items() if shard != shards["other"])
     ws = await connect(run, f"/{asking}/sleep")
     assert await say(ws, "x") == "one x ['t'] {'by': 'one'}"
     await ws.send_str("ask")
-    await run.until(lambda: run.emulator._sockets.statistics().events > 0)
+    await run.until(lambda: run.emulator._front.sockets.statistics().events > 0)
     await save(run, TWO)
 
 
@@ -350,7 +350,7 @@ async def test_a_socket_handler_may_ask_an_object_of_another_host_while_both_are
         await reload_while_a_handler_asks_the_other_host(run, monkeypatch)
         assert not run.told(UserCodeFailed)
         assert not run.told(SocketEventsLost)
-        assert run.emulator._sockets.statistics().events == 0
+        assert run.emulator._front.sockets.statistics().events == 0
 
 
 async def test_a_drain_that_does_not_wait_for_socket_handlers_is_noticed(

@@ -56,7 +56,7 @@ async def tail(emulator: Running, query: str = "", *, token: str | None = None) 
 
 
 def listeners(emulator: Running) -> int:
-    return len(emulator.emulator._tails)
+    return len(emulator.emulator._front.tails)
 
 
 async def test_a_client_sees_events_as_they_happen(emulator: Running) -> None:
@@ -134,7 +134,7 @@ async def test_nothing_is_left_of_a_client_that_went_away(emulator: Running) -> 
     # No event happens: the end of the connection alone is enough.
     await emulator.until(lambda: listeners(emulator) == 0)
     assert emulator.emulator._on_event._on_event is before
-    assert emulator.emulator._life._wanted == 0
+    assert emulator.emulator._host_side.life._wanted == 0
 
 
 async def test_a_client_that_does_not_read_is_told_how_much_it_missed(emulator: Running) -> None:
@@ -142,7 +142,7 @@ async def test_a_client_that_does_not_read_is_told_how_much_it_missed(emulator: 
         await reader.until("Tailing")
         # The client's buffer, the kernel's and the gateway's fill one after the other.
         total = 0
-        while not (total >= 60_000 and emulator.emulator._tails._tails[0]._left_out):
+        while not (total >= 60_000 and emulator.emulator._front.tails._tails[0]._left_out):
             emulator.emulator._on_event(Output("stdout", "x" * 400))
             total += 1
             if total % 1000 == 0:

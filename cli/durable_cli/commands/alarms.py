@@ -52,14 +52,12 @@ def list_(
 
 
 def _list(place: Place, limit: int, *, json: bool) -> None:
-    import json as encoder
-
     from durable_cli import console
     from durable_cli.alarms import listed
 
     answer = listed(place.open(), limit)
     if json:
-        console.put_data(encoder.dumps(answer))
+        console.put_json(answer)
         return
     _tell_clock(answer)
     if answer["alarms"]:
@@ -83,8 +81,6 @@ def fire(
 
     For a running emulator. The clock stays where it is. Put -- before names that begin with a dash.
     """
-    import json as encoder
-
     from durable_cli import console
     from durable_cli.alarms import check_fired
     from durable_cli.alarms import fire as run_now
@@ -93,7 +89,7 @@ def fire(
     target = target_of(class_word, name, identity, "durable alarms fire CLASS NAME")
     answer = run_now(place.open(), target)
     if json:
-        console.put_data(encoder.dumps(answer))
+        console.put_json(answer)
     check_fired(answer, target)
     if not json and answer["outcome"] == "running":
         console.say(f"alarm() of {target} is still running; the emulator's own output will say how it ends")
@@ -115,8 +111,6 @@ def advance(
     For a running emulator. Alarms run in their order, each at its own time, and so do those that they set and the
     retries of those that fail. Ctrl+C leaves the clock where it has got to.
     """
-    import json as encoder
-
     from durable_cli import console
     from durable_cli.alarms import advance as move_on
     from durable_cli.durations import parse_duration_ms, shown_offset
@@ -129,7 +123,7 @@ def advance(
 
     answer = move_on(place.open(), duration_ms, tell_progress)
     if json:
-        console.put_data(encoder.dumps(answer))
+        console.put_json(answer)
         return
     offset = shown_offset(answer["offset_ms"], is_frozen=answer["frozen"])
     console.say(f"it is {shown_moment(answer['now_ms'])} ({offset}), {_alarms_ran(answer['alarms'])}")
@@ -175,14 +169,12 @@ def reset(
 
 
 def _set(setting: Setting, place: Place, *, json: bool) -> None:
-    import json as encoder
-
     from durable_cli import console
     from durable_cli.alarms import set_clock
 
     answer = set_clock(place.open(), setting)
     if json:
-        console.put_data(encoder.dumps(answer))
+        console.put_json(answer)
     else:
         console.say(_clock_text(answer))
 

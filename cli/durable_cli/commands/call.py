@@ -11,8 +11,8 @@ from durable_cli.commands.object_words import ClassArgument, IdentityOption
 from durable_cli.options import JsonOption, Place, with_place
 
 if TYPE_CHECKING:
-    from durable_cli.calling import CallFailedError
-    from durable_cli.objects import Target
+    from durable_cli.objects.calling import CallFailedError
+    from durable_cli.objects.finding import Target
 
 USAGE: Final = "durable call CLASS NAME METHOD [JSON …]"
 
@@ -41,11 +41,9 @@ def call(
 
     Example: durable call Counter home increment 2
     """
-    import json as encoder
-
     from durable_cli import console, exit_codes, report
-    from durable_cli.calling import CallFailedError, parse_arguments
-    from durable_cli.calling import call as call_method
+    from durable_cli.objects.calling import CallFailedError, parse_arguments
+    from durable_cli.objects.calling import call as call_method
 
     target, method, rest = parse_words(class_word, words or [], identity)
     arguments = parse_arguments(rest)
@@ -54,13 +52,13 @@ def call(
         result = call_method(project, target, method, arguments, create=create)
     except CallFailedError as error:
         if json:
-            console.put_data(encoder.dumps({"error": _facts(error)}, ensure_ascii=False))
+            console.put_json({"error": _facts(error)}, ascii_only=False)
         else:
             width = console.terminal_width()
             console.say(report.render_failure(error.report, console.stderr_ink(), width=width))
         raise typer.Exit(exit_codes.USER_CODE) from None
     if json:
-        console.put_data(encoder.dumps(result, ensure_ascii=False))
+        console.put_json(result, ascii_only=False)
     elif result is not None:
         console.put_data(result_text(result))
 
@@ -68,7 +66,7 @@ def call(
 def parse_words(class_word: str, words: Sequence[str], identity: str | None) -> tuple[Target, str, Sequence[str]]:
     """The first word is the object's name unless --id is given; the next one is the method."""
     from durable.errors import UserInputError
-    from durable_cli.objects import Target
+    from durable_cli.objects.finding import Target
 
     name = None if identity is not None or not words else words[0]
     rest = words if identity is not None else words[1:]

@@ -146,8 +146,8 @@ def dev(
             for project, spawner in zip(projects, started, strict=True):
                 spawner.begin(project.config.dev.hosts)
             # From here on hosts boot in the time that our own imports take.
-            from durable_cli.serving import serve
-            from durable_cli.worker_run import Options, Worker
+            from durable_cli.dev.serving import serve
+            from durable_cli.dev.worker_run import Options, Worker
 
             options = Options(
                 reload=not no_reload,

@@ -26,8 +26,6 @@ def doctor(
 
     Example: durable doctor --fix
     """
-    import json as encoder
-
     from durable_cli import console, exit_codes
     from durable_cli.doctor import check, report_text, summary_text
     from durable_cli.progress_bar import ProgressBar
@@ -39,7 +37,7 @@ def doctor(
     finally:
         bar.end()
     if json:
-        console.put_data(encoder.dumps(report.to_json()))
+        console.put_json(report.to_json())
     elif report.findings:
         console.put_data(report_text(report, console.stdout_ink(), console.terminal_width(sys.stdout)))
     console.say(summary_text(report))

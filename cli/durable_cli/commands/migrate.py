@@ -15,7 +15,7 @@ from durable_cli.options import JsonOption, Place, with_place
 if TYPE_CHECKING:
     from durable.storage.layout import StateLayout
     from durable_cli.client import Client
-    from durable_cli.migrating_fleet import FleetOutcome
+    from durable_cli.migrating.fleet import FleetOutcome
     from durable_cli.project import Project
 
 
@@ -92,7 +92,7 @@ def migrate(
     project = place.open()
     words = rest or []
     if word in (Word.deleted, Word.restore_class):
-        from durable_cli.restoring_classes import list_deleted, restore
+        from durable_cli.migrating.deleted_classes import list_deleted, restore
 
         if word is Word.deleted:
             _refuse_more(words, 0)
@@ -105,7 +105,7 @@ def migrate(
         _make_new(project, words)
         return
     _refuse_more(words, 0)
-    from durable_cli.migrating_fleet import FleetOptions, raise_failures, read_files, run_fleet
+    from durable_cli.migrating.fleet import FleetOptions, raise_failures, read_files, run_fleet
 
     only_look = dry_run or word is Word.status
     schemas = read_files(project)
@@ -119,7 +119,7 @@ def migrate(
 
 def _make_new(project: Project, words: Sequence[str]) -> None:
     from durable_cli import console
-    from durable_cli.new_migration import make_migration
+    from durable_cli.migrating.new_file import make_migration
     from durable_cli.report import shown_path
 
     console.put_data(shown_path(make_migration(project, words)))
@@ -193,7 +193,9 @@ def _through_emulator(client: Client, source: Path | None, *, only_look: bool) -
 
 
 def _print(outcome: Outcome, project: Project, fleet: FleetOutcome | None, *, only_look: bool, as_json: bool) -> None:
-    from durable_cli import console, migrating_fleet
+    from durable_cli import console
+    from durable_cli.migrating.fleet import describe as describe_objects
+    from durable_cli.migrating.fleet import summary as summary_of_objects
 
     if as_json:
         import msgspec
@@ -213,9 +215,9 @@ def _print(outcome: Outcome, project: Project, fleet: FleetOutcome | None, *, on
         console.put_data(line)
     console.say(summary(outcome, only_look=only_look))
     if fleet is not None:
-        for line in migrating_fleet.describe(fleet):
+        for line in describe_objects(fleet):
             console.put_data(line)
-        console.say(migrating_fleet.summary(fleet))
+        console.say(summary_of_objects(fleet))
 
 
 def summary(outcome: Outcome, *, only_look: bool) -> str:

@@ -52,8 +52,6 @@ def delete(
 
     Example: durable objects delete Counter home --yes
     """
-    import json as encoder
-
     from durable.errors import UserInputError
     from durable_cli import console
     from durable_cli.data.door import with_door
@@ -70,11 +68,10 @@ def delete(
     confirm(f"{target} will be deleted.", name if name is not None else str(identity), yes=yes)
     answer = with_door(project, "durable objects delete", lambda door: door.delete(target))
     if json:
-        console.put_data(encoder.dumps(answer))
+        console.put_json(answer)
     else:
         console.say(f"{target} is deleted")
-        undo = answer["undo"]
-        tell_undo(target, undo if isinstance(undo, str) else None)
+        tell_undo(target, answer)
 
 
 @with_place
@@ -93,15 +90,13 @@ def copy(
 
     Example: durable objects copy Counter home home-2
     """
-    import json as encoder
-
     from durable.errors import UserInputError
     from durable_cli import console
     from durable_cli.data.door import with_door
     from durable_cli.data.snapshot_restoring import tell_undo
     from durable_cli.data.workplace import workplace
     from durable_cli.moments import shown_bytes
-    from durable_cli.objects import Target
+    from durable_cli.objects.finding import Target
 
     project = place.open()
     source, target = Target(class_word, name=name), Target(class_word, name=new)
@@ -118,11 +113,10 @@ def copy(
 
     answer = with_door(project, "durable objects copy", work)
     if json:
-        console.put_data(encoder.dumps(answer))
+        console.put_json(answer)
         return
     console.say(f"{target} is a copy of {source} ({shown_bytes(answer['bytes'])})")
-    undo = answer["undo"]
-    tell_undo(target, undo if isinstance(undo, str) else None, is_new=answer["created"] is True)
+    tell_undo(target, answer)
 
 
 @with_place
@@ -141,7 +135,6 @@ def seed(
 
     Example: durable objects seed seed.jsonl --replace
     """
-    import json as encoder
     import time
 
     from durable_cli import console
@@ -159,9 +152,9 @@ def seed(
 
     imported = with_door(project, "durable objects seed", work)
     if json:
-        console.put_data(encoder.dumps({"created": imported.created, "replaced": imported.replaced}))
+        console.put_json(imported.to_json())
     else:
-        console.say(f"{imported.created} made, {imported.replaced} replaced")
+        console.say(imported.counted())
 
 
 @with_place
@@ -178,7 +171,6 @@ def reset(
 
     Example: durable objects reset Counter --yes
     """
-    import json as encoder
     import time
 
     from durable_cli import console
@@ -186,7 +178,7 @@ def reset(
     from durable_cli.data.door import with_door
     from durable_cli.data.progress import progress
     from durable_cli.data.workplace import workplace
-    from durable_cli.objects import Target
+    from durable_cli.objects.finding import Target
 
     project = place.open()
     whose = console.printable(class_word) if class_word is not None else "every class"
@@ -201,7 +193,7 @@ def reset(
 
     done = with_door(project, "durable objects reset", work)
     if json:
-        console.put_data(encoder.dumps([_reset_json(each) for each in done]))
+        console.put_json([_reset_json(each) for each in done])
         return
     for each in done:
         if each.snapshot is None:
@@ -220,8 +212,6 @@ def _reset_json(each: ResetClass) -> dict[str, Any]:
 
 
 def _delete_all(project: Project, class_word: str, *, yes: bool, as_json: bool) -> None:
-    import json as encoder
-
     from durable_cli import console
     from durable_cli.data.deleting import delete_all
     from durable_cli.data.door import with_door
@@ -233,7 +223,7 @@ def _delete_all(project: Project, class_word: str, *, yes: bool, as_json: bool) 
             project, "durable objects delete", lambda door: delete_all(door, class_word, phase("delete"))
         )
     if as_json:
-        console.put_data(encoder.dumps({"deleted": deleted}))
+        console.put_json({"deleted": deleted})
     else:
         word = console.printable(class_word)
         console.say(f"{deleted} object{'s' * (deleted != 1)} of {word} deleted")

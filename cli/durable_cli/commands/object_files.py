@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from durable_cli.data.image_diff import ImageDiff
     from durable_cli.data.importing import Imported
     from durable_cli.data.snapshots import Snapshot
-    from durable_cli.objects import Target
+    from durable_cli.objects.finding import Target
     from durable_cli.project import Project
 
 DIFFERENCES_SHOWN: Final = 20
@@ -72,8 +72,6 @@ def export(
 
     Example: durable objects export Counter home -o home.jsonl
     """
-    import json as encoder
-
     from durable.errors import UserInputError
     from durable_cli import console
     from durable_cli.data.door import with_door
@@ -101,7 +99,7 @@ def export(
         return
     if json:
         document = {"path": str(exported.path), "format": chosen, "objects": exported.objects, "bytes": exported.bytes}
-        console.put_data(encoder.dumps(document))
+        console.put_json(document)
     else:
         objects = f"{exported.objects} object{'s' * (exported.objects != 1)}"
         what = str(target) if target is not None else f"{objects} of {console.printable(class_word)}"
@@ -130,8 +128,6 @@ def import_(
 
     Example: durable objects import Counter home home.jsonl --replace
     """
-    import json as encoder
-
     from durable_cli import console
     from durable_cli.data.door import with_door
     from durable_cli.data.importing import import_objects
@@ -151,15 +147,13 @@ def import_(
 
     imported = with_door(project, "durable objects import", work)
     if json:
-        document = {"created": imported.created, "replaced": imported.replaced}
-        console.put_data(encoder.dumps(document | (imported.last if target is not None else {})))
+        console.put_json(imported.to_json() | (imported.last if target is not None else {}))
     elif target is not None:
         state = "made" if imported.created else "replaced"
         console.say(f"{target} is {state} from {console.printable(str(file))} ({shown_bytes(imported.last['bytes'])})")
-        undo = imported.last["undo"]
-        tell_undo(target, undo if isinstance(undo, str) else None, is_new=bool(imported.created))
+        tell_undo(target, imported.last)
     else:
-        console.say(f"{imported.created} made, {imported.replaced} replaced")
+        console.say(imported.counted())
 
 
 @with_place
@@ -179,8 +173,6 @@ def snapshot(
 
     Example: durable objects snapshot Counter home --label before
     """
-    import json as encoder
-
     from durable.errors import UserInputError
     from durable_cli import console
     from durable_cli.data.snapshots import kept
@@ -194,7 +186,7 @@ def snapshot(
         bindings = {binding.name: binding.class_name for binding in project.config.bindings}
         found = kept(project, bindings.get(class_word, class_word) if class_word is not None else None)
         if json:
-            console.put_data(encoder.dumps([each.to_json() for each in found]))
+            console.put_json([each.to_json() for each in found])
         else:
             _print_snapshots(found)
         return
@@ -202,7 +194,7 @@ def snapshot(
         raise UserInputError("of what? Its CLASS is missing", fix=usage)
     taken = _take(project, class_word, optional_target(class_word, name, identity, usage), label)
     if json:
-        console.put_data(encoder.dumps(taken.to_json()))
+        console.put_json(taken.to_json())
         return
     objects = f"{taken.objects} object{'s' * (taken.objects != 1)}"
     console.say(f"snapshot {taken.label}: {objects} of {taken.class_name}, {shown_bytes(taken.bytes)}")
@@ -234,12 +226,10 @@ def diff(
 
     Example: durable objects diff Counter home --snapshot before
     """
-    import json as encoder
-
     from durable.errors import UserInputError
     from durable_cli import console
     from durable_cli.data.diff_text import diff_text
-    from durable_cli.objects import Target
+    from durable_cli.objects.finding import Target
 
     usage = "durable objects diff CLASS NAME OTHER, or durable objects diff CLASS NAME --snapshot L"
     if identity is not None and name is not None and other is None:
@@ -251,7 +241,7 @@ def diff(
     second = Target(class_word, name=other) if other is not None else None
     found = _differences(project, target, second, label, limit)
     if json:
-        console.put_data(encoder.dumps(found.to_json(), ensure_ascii=False))
+        console.put_json(found.to_json(), ascii_only=False)
     elif found.is_same:
         console.say("no differences")
     else:

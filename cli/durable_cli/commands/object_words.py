@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from durable_cli.objects import Target
+    from durable_cli.objects.finding import Target
 
 NameArgument = Annotated[str | None, typer.Argument(metavar="NAME", show_default=False, help="The object's name.")]
 ClassArgument = Annotated[str, typer.Argument(metavar="CLASS", help="A class name or a binding name.")]
@@ -38,7 +38,7 @@ def target_of(class_word: str, name: str | None, identity: str | None, usage: st
 def optional_target(class_word: str, name: str | None, identity: str | None, usage: str) -> Target | None:
     """None for no object at all. Raises UserInputError for two ways of naming one."""
     from durable.errors import UserInputError
-    from durable_cli.objects import Target
+    from durable_cli.objects.finding import Target
 
     if name is not None and identity is not None:
         raise UserInputError("an object is named by either NAME or --id", fix=usage)

@@ -57,18 +57,17 @@ def list_(
 
     Example: durable objects list ChatRoom --sort size --limit 20
     """
-    import json as encoder
     import time
 
     from durable_cli import console
     from durable_cli.data.listing_types import ListQuery, checked_sort
-    from durable_cli.listing import listed, page_document
-    from durable_cli.listing_text import page_end_text, page_text
+    from durable_cli.objects.listing import listed, page_document
+    from durable_cli.text.listings import page_end_text, page_text
 
     query = ListQuery(class_word, name_glob, checked_sort(sort), reverse, live, limit, after)
     page = listed(place.open(), query)
     if json:
-        console.put_data(encoder.dumps(page_document(page)))
+        console.put_json(page_document(page))
         return
     if page.objects:
         width, now_ms = console.terminal_width(sys.stdout), int(time.time() * 1000)
@@ -92,16 +91,17 @@ def show(
 
     Example: durable objects show ChatRoom general
     """
-    import json as encoder
-
     from durable_cli import console
-    from durable_cli.object_text import shown_text
-    from durable_cli.showing import show as look
+    from durable_cli.objects.showing import show as look
+    from durable_cli.text.objects import shown_text
 
     target = target_of(class_word, name, identity, "durable objects show CLASS NAME")
     project = place.open()
     answer = look(project, target)
-    console.put_data(encoder.dumps(answer) if json else shown_text(answer))
+    if json:
+        console.put_json(answer)
+    else:
+        console.put_data(shown_text(answer))
 
 
 @app.command()
@@ -120,12 +120,10 @@ def events(
 
     Example: durable objects events ChatRoom general --limit 20
     """
-    import json as encoder
-
     from durable_cli import console
-    from durable_cli.objects import Target
-    from durable_cli.showing import recent_events
-    from durable_cli.timeline_text import timeline_text
+    from durable_cli.objects.finding import Target
+    from durable_cli.objects.showing import recent_events
+    from durable_cli.text.timelines import timeline_text
 
     target = None
     if name is not None or identity is not None:
@@ -134,7 +132,10 @@ def events(
         target = Target(class_word)
     answer = recent_events(place.open(), target, limit)
     is_one = name is not None or identity is not None
-    console.put_data(encoder.dumps(answer) if json else timeline_text(answer, console.stdout_ink(), of_one=is_one))
+    if json:
+        console.put_json(answer)
+    else:
+        console.put_data(timeline_text(answer, console.stdout_ink(), of_one=is_one))
 
 
 @app.command()
@@ -154,14 +155,12 @@ def evict(
 
     Example: durable objects evict ChatRoom general
     """
-    import json as encoder
-
     from durable.errors import UserInputError
     from durable_cli import console
-    from durable_cli.eviction_text import evicted_text
-    from durable_cli.object_text import one_evicted_text
-    from durable_cli.showing import evict as let_go
-    from durable_cli.showing import evict_all
+    from durable_cli.objects.showing import evict as let_go
+    from durable_cli.objects.showing import evict_all
+    from durable_cli.text.evictions import evicted_text
+    from durable_cli.text.objects import one_evicted_text
 
     usage = "durable objects evict CLASS NAME, or durable objects evict --all"
     if everything:
@@ -169,7 +168,7 @@ def evict(
             raise UserInputError("either one object is evicted, or all of them are", fix=usage)
         answer = evict_all(place.open(), class_word)
         if json:
-            console.put_data(encoder.dumps(answer))
+            console.put_json(answer)
         else:
             console.say(evicted_text(answer))
         return
@@ -179,7 +178,7 @@ def evict(
     project = place.open()
     answer = let_go(project, target)
     if json:
-        console.put_data(encoder.dumps(answer))
+        console.put_json(answer)
     else:
         console.say(one_evicted_text(answer, target))
 
@@ -215,13 +214,11 @@ def restore(
 
     Example: durable objects restore Counter home --at -10m
     """
-    import json as encoder
-
     from durable.errors import UserInputError
     from durable_cli import console
     from durable_cli.moments import parse_at
-    from durable_cli.object_text import reach_text, restored_text
-    from durable_cli.restoring import restore as bring_back
+    from durable_cli.objects.restoring import restore as bring_back
+    from durable_cli.text.objects import reach_text, restored_text
 
     if snapshot is not None:
         from durable_cli.data.snapshot_restoring import restore_snapshot
@@ -236,7 +233,7 @@ def restore(
     moment = parse_at(at) if at is not None else None
     answer = bring_back(place.open(), target, moment)
     if json:
-        console.put_data(encoder.dumps(answer))
+        console.put_json(answer)
     elif moment is None:
         console.put_data(reach_text(answer))
     else:

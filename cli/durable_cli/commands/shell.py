@@ -41,8 +41,8 @@ def shell(
         raise UserInputError("a prompt needs a terminal", fix="durable call CLASS NAME METHOD calls one method")
     project = place.open()
     # Imported here: readline touches the terminal.
-    from durable_cli.python_prompt import run_prompt
-    from durable_cli.python_shell import names_at_hand
+    from durable_cli.python_prompt.at_hand import names_at_hand
+    from durable_cli.python_prompt.prompt import run_prompt
 
     names = names_at_hand(project, target, write=write)
     banner = BANNER.format(write="" if write else "; start with --write to change something")

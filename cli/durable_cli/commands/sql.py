@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from durable_cli.commands.object_words import ClassArgument, IdentityOption
 from durable_cli.options import JsonOption, Place, with_place
 
 if TYPE_CHECKING:
-    from durable_cli.objects import Target
-    from durable_cli.sql_output import Form
+    from durable_cli.objects.finding import Target
+    from durable_cli.sql.output import Form
 
 TABLE_ROWS_MAX: Final = 1_000
 """Rows of a table, or of lines: more cannot be read."""
@@ -27,17 +28,14 @@ USAGE_OF_ALL: Final = 'durable sql CLASS --all "SELECT …"'
 @with_place
 def sql(
     place: Place,
-    class_word: Annotated[str, typer.Argument(metavar="CLASS", help="A class name or a binding name.")],
+    class_word: ClassArgument,
     name: Annotated[
         str | None, typer.Argument(metavar="NAME", show_default=False, help="The object's name. With --id: the SQL.")
     ] = None,
     statement: Annotated[
         str | None, typer.Argument(metavar="SQL", show_default=False, help="What to run. Without it: a shell.")
     ] = None,
-    identity: Annotated[
-        str | None,
-        typer.Option("--id", metavar="HEX", show_default=False, help="The object's 64 hex digits, instead of NAME."),
-    ] = None,
+    identity: IdentityOption = None,
     file: Annotated[
         str | None,
         typer.Option("--file", metavar="F", show_default=False, help="Read SQL from a file; - is standard input."),
@@ -85,7 +83,7 @@ def sql(
     from durable.errors import UserInputError
     from durable.limits import INSPECT_ROWS_MAX
     from durable_cli import console
-    from durable_cli.sql_parameters import parse_parameters
+    from durable_cli.sql.parameters import parse_parameters
 
     form = chosen_form(json=json, csv=csv, table=table, line=line)
     words = [word for word in (name, statement) if word is not None]
@@ -110,20 +108,20 @@ def sql(
     rows_max = INSPECT_ROWS_MAX if form in ("json", "csv") else TABLE_ROWS_MAX
     # Imported here: each is needed by one of the three ways this goes on, and none by --help.
     if statement is None:
-        from durable_cli.sql_shell import run_shell
+        from durable_cli.sql.shell.shell import run_shell
 
         assert target is not None
         run_shell(project, target, write=write)
     elif target is None:
-        from durable_cli.sql_all import run_all
+        from durable_cli.sql.all_objects import run_all
 
         run_all(
             project, class_word, statement, values,
             where_name=where_name, reduce=reduce, form=form or "table", rows_max=rows_max,
         )  # fmt: skip
     else:
-        from durable_cli.objects import run_sql
-        from durable_cli.sql_output import show_results
+        from durable_cli.sql.one_object import run_sql
+        from durable_cli.sql.output import show_results
 
         results = run_sql(project, target, statement, values, write=write, rows_max=rows_max)
         show_results(results, form or "table")
@@ -157,7 +155,7 @@ def parse_words_of_all(words: Sequence[str], identity: str | None, *, write: boo
 def parse_words(class_word: str, words: Sequence[str], identity: str | None) -> tuple[Target, str | None]:
     """The first word is the object's name unless --id is given; the next one is SQL."""
     from durable.errors import UserInputError
-    from durable_cli.objects import Target
+    from durable_cli.objects.finding import Target
 
     match identity, words:
         case None, []:

@@ -62,7 +62,7 @@ def _question(class_word: str | None, name: str | None, identity: str | None) ->
 
 
 def _what(class_word: str | None, name: str | None, identity: str | None, project: str) -> str:
-    from durable_cli.objects import Target
+    from durable_cli.objects.finding import Target
 
     if class_word is None:
         return project

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from durable.errors import NotFoundError, StorageError
-from durable_cli.data.door import DataDoor, each_in_parallel
-from durable_cli.data.exporting import Progress, objects_of, raise_failures, target_of
-from durable_cli.data.listing_types import ListedObject, ListQuery
+from durable_cli.data.door import DataDoor
+from durable_cli.data.listing_types import ListQuery
 from durable_cli.data.snapshots import Snapshot, take
+from durable_cli.data.whole_class import Progress, each_object, raise_failures
 from durable_cli.project import Project
 
 
@@ -26,22 +25,8 @@ def delete_all(door: DataDoor, class_word: str, told: Progress) -> int:
     """How many there were. Raises StorageError at the end, with the others gone, when some could not be deleted."""
     deleted = 0
     failures: list[str] = []
-
-    def delete(item: tuple[int, int, ListedObject]) -> None:
-        door.delete(target_of(item[2], class_word))
-
-    # The page after one whose objects are gone begins where it ended, so nothing is passed over.
-    for (number, total, _), outcome in each_in_parallel(delete, objects_of(door, class_word)):
-        match outcome:
-            case None:
-                deleted += 1
-            case NotFoundError():
-                pass  # it had stored nothing, or was deleted meanwhile
-            case StorageError():
-                failures.append(str(outcome))
-            case _:
-                raise outcome
-        told(number, total)
+    for _ in each_object(door, class_word, lambda _, target: door.delete(target), told, failures):
+        deleted += 1
     raise_failures(failures, "deleted")
     return deleted
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
-from durable_cli.objects import Target, require_state
+from durable_cli.objects.finding import Target, require_state
 from durable_cli.project import Project, with_state
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from durable.errors import UserInputError
 from durable_cli.client import Client, NotRunningError
 from durable_cli.data.door import Answer, FoundObject, Names
-from durable_cli.objects import Target
+from durable_cli.objects.finding import Target
 
 if TYPE_CHECKING:
     from durable_cli.data.listing_types import ListPage, ListQuery
@@ -42,7 +42,7 @@ class EmulatorDoor:
         return self._ask("objects/delete", target)
 
     def list(self, query: ListQuery) -> ListPage:
-        from durable_cli.listing import list_emulator
+        from durable_cli.objects.listing import list_emulator
 
         try:
             return list_emulator(self._client, query)

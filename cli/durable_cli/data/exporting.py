@@ -15,28 +15,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
-from durable.errors import NotFoundError, StorageError, UserInputError
-from durable.limits import LIST_OBJECTS_MAX
+from durable.errors import UserInputError
 from durable.storage.file_copy import sync_path
 from durable.storage.layout import sync_folder
 from durable_cli.console import silence_broken_pipe
-from durable_cli.data.door import DataDoor, each_in_parallel
+from durable_cli.data.door import DataDoor
 from durable_cli.data.image_contents import parts_of
 from durable_cli.data.json_lines import ObjectBegins, head, lines_of
-from durable_cli.data.listing_types import ListedObject, ListQuery, every_object
+from durable_cli.data.listing_types import ListedObject
 from durable_cli.data.object_folder import FolderHead, FolderWriter, own_file
 from durable_cli.data.sql_dump import script_of
-from durable_cli.objects import Target
+from durable_cli.data.whole_class import Progress, each_object, raise_failures
+from durable_cli.objects.finding import Target
 
 SQLITE: Final = "sqlite"
 SQL: Final = "sql"
 JSON_LINES: Final = "jsonl"
 FORMATS: Final = (SQLITE, SQL, JSON_LINES)
 _ENDINGS: Final = {".sqlite": SQLITE, ".sqlite3": SQLITE, ".db": SQLITE, ".sql": SQL, ".jsonl": JSON_LINES}
-_FAILURES_SHOWN_MAX: Final = 5
-
-Progress = Callable[[int, int], None]
-"""Told how many objects are done, and of how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,46 +121,15 @@ def copy_into(
         folder.add(path, each.name, each.id)
 
 
-def raise_failures(failures: list[str], done: str) -> None:
-    if failures:
-        first = "\n".join(failures[:_FAILURES_SHOWN_MAX])
-        more = f"\nand {len(failures) - _FAILURES_SHOWN_MAX} more" if len(failures) > _FAILURES_SHOWN_MAX else ""
-        raise StorageError(
-            f"{len(failures)} object{'s' * (len(failures) != 1)} could not be {done}; the others were:\n{first}{more}"
-        )
-
-
-def target_of(each: ListedObject, class_word: str) -> Target:
-    """By its id: names may look like anything, and some objects have none."""
-    return Target(class_word, id=each.id)
-
-
-def objects_of(door: DataDoor, class_word: str) -> Iterator[tuple[int, int, ListedObject]]:
-    """(number from 1, how many, object) of a class."""
-    total = door.list(ListQuery(class_word, limit=1)).count
-    for number, each in enumerate(every_object(door.list, ListQuery(class_word, limit=LIST_OBJECTS_MAX)), start=1):
-        yield number, max(number, total), each
-
-
 def _copied(
     door: DataDoor, class_word: str, place: Callable[[ListedObject], Path], told: Progress, failures: list[str]
 ) -> Iterator[tuple[ListedObject, Path]]:
-    def copy(item: tuple[int, int, ListedObject]) -> Path:
-        path = place(item[2])
-        door.copy(target_of(item[2], class_word), path, sync=False)
+    def copy(each: ListedObject, target: Target) -> Path:
+        path = place(each)
+        door.copy(target, path, sync=False)
         return path
 
-    for (number, total, each), outcome in each_in_parallel(copy, objects_of(door, class_word)):
-        match outcome:
-            case Path():
-                yield each, outcome
-            case NotFoundError():
-                pass  # it has stored nothing, or was deleted meanwhile
-            case StorageError():
-                failures.append(str(outcome))
-            case _:
-                raise outcome
-        told(number, total)
+    return each_object(door, class_word, copy, told, failures)
 
 
 def _pieces(form: str, image: Path, begins: ObjectBegins) -> Iterator[str]:

@@ -23,7 +23,7 @@ from durable.storage.object_image import copy_image
 from durable.storage.replacing import make_empty, prepare_replacement, remove_empty, stores_nothing_yet
 from durable_cli.data.door import Answer, FoundObject, Names
 from durable_cli.data.shared_index import SharedIndex
-from durable_cli.objects import Target, known_names, namespace_key, no_such_object, object_file
+from durable_cli.objects.finding import Target, known_names, namespace_key, no_such_object, object_file
 from durable_cli.project import Project
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class FilesDoor:
         return [*self._class_names]
 
     def list(self, query: ListQuery) -> ListPage:
-        from durable_cli.listing import list_files
+        from durable_cli.objects.listing import list_files
 
         return list_files(self._project, self._layout, query)
 

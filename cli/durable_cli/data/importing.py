@@ -20,7 +20,7 @@ from durable_cli.data.image_draft import ImageDraft
 from durable_cli.data.json_lines import ObjectBegins, ObjectEnds, events_of
 from durable_cli.data.object_folder import read_entries, read_head
 from durable_cli.data.sql_dump import parts_of_script
-from durable_cli.objects import Target
+from durable_cli.objects.finding import Target
 from durable_cli.report import shown_path
 
 _SQLITE_MAGIC: Final = b"SQLite format 3\0"
@@ -50,6 +50,14 @@ class Imported:
     @property
     def count(self) -> int:
         return self.created + self.replaced
+
+    def to_json(self) -> dict[str, object]:
+        """`{"created": 2, "replaced": 1}`"""
+        return {"created": self.created, "replaced": self.replaced}
+
+    def counted(self) -> str:
+        """`2 made, 1 replaced`"""
+        return f"{self.created} made, {self.replaced} replaced"
 
     def add(self, answer: Answer) -> None:
         self.last = answer

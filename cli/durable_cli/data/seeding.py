@@ -22,7 +22,7 @@ from durable.values.json_form import from_json
 from durable_cli.data.door import DataDoor
 from durable_cli.data.image_draft import ImageDraft
 from durable_cli.data.importing import Imported, Incoming, Progress, give_each
-from durable_cli.objects import Target
+from durable_cli.objects.finding import Target
 from durable_cli.report import shown_path
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}

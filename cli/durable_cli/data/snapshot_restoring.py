@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from typing import cast
-
 from durable_cli import console
-from durable_cli.data.door import DataDoor, with_door
+from durable_cli.data.door import Answer, DataDoor, with_door
 from durable_cli.data.importing import Imported, import_objects
 from durable_cli.data.progress import progress
 from durable_cli.data.snapshots import find, restore_object
 from durable_cli.data.workplace import workplace
 from durable_cli.moments import shown_bytes
-from durable_cli.objects import Target
+from durable_cli.objects.finding import Target
 from durable_cli.project import Project
 
 
@@ -26,10 +23,10 @@ def restore_snapshot(project: Project, class_word: str, target: Target | None, l
         return
     answer = with_door(project, "durable objects restore", lambda door: restore_object(door, project, target, label))
     if as_json:
-        console.put_data(json.dumps({"snapshot": label, **answer}))
+        console.put_json({"snapshot": label, **answer})
         return
     console.say(f"{target} is as it was in the snapshot {label} ({shown_bytes(answer['bytes'])})")
-    tell_undo(target, cast("str | None", answer["undo"]), is_new=answer["created"] is True)
+    tell_undo(target, answer)
 
 
 def _restore_all(project: Project, class_word: str, label: str, *, as_json: bool) -> None:
@@ -40,15 +37,16 @@ def _restore_all(project: Project, class_word: str, label: str, *, as_json: bool
 
     imported = with_door(project, "durable objects restore", work)
     if as_json:
-        console.put_data(json.dumps({"snapshot": label, "created": imported.created, "replaced": imported.replaced}))
+        console.put_json({"snapshot": label, **imported.to_json()})
     else:
         objects = f"{imported.count} object{'s' * (imported.count != 1)}"
         console.say(f"{objects} of {class_word} as in the snapshot {label}; {imported.created} of them were not there")
 
 
-def tell_undo(target: Target, undo: str | None, *, is_new: bool = False) -> None:
-    """How to get back what was replaced or deleted, if that is possible."""
-    if undo is not None:
+def tell_undo(target: Target, answer: Answer) -> None:
+    """How to get back what the door has replaced or deleted, if that is possible."""
+    undo = answer["undo"]
+    if isinstance(undo, str):
         console.say(f"to undo this: {target.command('durable objects restore', '--at', undo)}")
-    elif not is_new:
+    elif answer.get("created") is not True:
         console.say("this cannot be undone: no history is kept (pitr_days = 0)")

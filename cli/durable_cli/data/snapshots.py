@@ -19,9 +19,10 @@ from durable.limits import SNAPSHOT_LABEL_CHARACTERS_MAX
 from durable.storage.layout import is_namespace_key
 from durable_cli.console import printable
 from durable_cli.data.door import Answer, DataDoor
-from durable_cli.data.exporting import SQLITE, Progress, copy_into, raise_failures
+from durable_cli.data.exporting import SQLITE, copy_into
 from durable_cli.data.object_folder import FolderEntry, FolderHead, FolderWriter, read_entries, read_head
-from durable_cli.objects import Target
+from durable_cli.data.whole_class import Progress, raise_failures
+from durable_cli.objects.finding import Target
 from durable_cli.project import Project
 
 FOLDER: Final = "snapshots"

@@ -110,6 +110,10 @@ class Neighbours:
             raise ActorError(f'the worker "{script}" is not one of those that were started: {", ".join(self._workers)}')
         return found
 
+    def class_name(self, namespace: str) -> str:
+        """Of any worker; the namespace's own key where nobody knows it."""
+        return self.class_names.get(namespace, namespace)
+
     def room_of(self, socket: int) -> ClientSockets | None:
         """Whose clients this socket is one of; None while nobody knows it."""
         for worker in self._workers.values():

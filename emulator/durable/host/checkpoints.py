@@ -60,11 +60,11 @@ class Checkpoints:
             if history is not None:
                 # As much as possible while the actor goes on.
                 await in_thread(None, history.prepare)
-                await self._host.make_durable(store)
+                await self._host.commits.make_durable(store)
             actor = await registry.lend(actor_id)
             try:
                 if history is not None:
-                    await self._host.make_durable(store)
+                    await self._host.commits.make_durable(store)
                     self.tell_break(store)
                 done = await in_thread(None, lambda: store.checkpoint(settle=False))
             finally:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
-import math
 import os
 import socket
 from collections.abc import Callable, Coroutine
@@ -13,8 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from durable.actor.actor import Actor
-from durable.actor.events import AlarmEvent, SocketEvent
-from durable.actor.failure import report_error
 from durable.actor.portability import Portability
 from durable.actor.sockets import SocketTable
 from durable.actor.state import ActorState
@@ -26,10 +23,12 @@ from durable.host.actor_runtime import ActorRuntime
 from durable.host.alarm_clearing import clear_alarm
 from durable.host.bodies import ChannelBodies
 from durable.host.checkpoints import Checkpoints
+from durable.host.commits import Commits
 from durable.host.compat import finder
 from durable.host.compat.adoption import adopt
 from durable.host.compat.environment import env
 from durable.host.deliveries import Deliveries
+from durable.host.draining import drain
 from durable.host.env import Env
 from durable.host.evictions import evict_all
 from durable.host.fault_reports import shows_stack
@@ -47,10 +46,10 @@ from durable.host.object_schemas import ObjectSchemas
 from durable.host.outgoing_sockets import OutgoingSocket
 from durable.host.presence import evict, look
 from durable.host.registry import Registry
+from durable.host.reports import Reports
 from durable.host.restores import Restores
-from durable.host.rpc_scope import Scope
 from durable.host.services import Exports, bindings_of
-from durable.host.timeline import leave_timeline, recall
+from durable.host.timeline import recall
 from durable.host.transport import Transport
 from durable.host.watched_import import import_watched
 from durable.host.worker import Worker
@@ -58,24 +57,18 @@ from durable.limits import GC_YOUNG_OBJECTS, MEMORY_EXIT_CODE
 from durable.sdk.now import keep_time
 from durable.sdk.object import DurableObject, WorkerEntrypoint
 from durable.sdk.runtime import Runtime
-from durable.storage.actor_store import ActorStore
-from durable.storage.database import Database
 from durable.storage.descriptors import descriptor_limit, open_files_max
-from durable.storage.epoch import Epochs
 from durable.storage.layout import StateLayout
 from durable.storage.sync_pool import Disk
 from durable.wire import messages as wire
 from durable.wire.channel import Channel
-from durable.wire.messages import ActorKey, ErrorReport, Message
+from durable.wire.messages import ActorKey, Message
 from durable.wire.progress import Progress
 from durable.wire.redaction import Redaction
 from durable.wire.timeline import Rings
 
 if TYPE_CHECKING:
     from durable.host.platform_bindings import ServiceAssets
-
-_POLL_SECONDS = 0.001
-"""How often a drain looks whether the last event has ended."""
 
 
 class Host:
@@ -112,7 +105,6 @@ class Host:
         self.clock: Clock = clock(0)
         self.context = contextvars.copy_context()
         """What actors and the host's own tasks begin with: what the program set at import, and no event's."""
-        self._disk = disk
         self._guard = guard
         self.progress = progress or Progress.private()
         self._on_attached = on_attached
@@ -123,18 +115,23 @@ class Host:
         self.portability: Portability | None = None
         self._kv_only: frozenset[str] = frozenset()
         self.finished: asyncio.Future[int] = loop.create_future()
-        self._channel: Channel[Any] = Channel(
+        self.channel: Channel[Any] = Channel(
             sock, wire.FromGateway, on_messages=self._on_messages, on_closed=self._on_closed, loop=loop
         )
-        self.send_now = self._channel.push
-        self.bodies = ChannelBodies(self.send, self._channel.drain)
+        self.send_now = self.channel.push
+        self.commits = commits = Commits(self, disk)
+        self.reports = reports = Reports(self)
+        # What actors ask of their engine again and again, without a step between.
+        self.commit, self.sync, self.when_durable = commits.commit, commits.sync, commits.when_durable
+        self.report, self.report_to_caller = reports.report, reports.report_to_caller
+        self.log, self.log_failure = reports.log, reports.log_failure
+        self.bodies = ChannelBodies(self.send, self.channel.drain)
         self.transport = Transport(self)
         self.held = HeldSockets(self)
         self.outgoing: set[OutgoingSocket] = set()
-        self._project: Project | None = None
+        self.project: Project | None = None
         self.redaction = Redaction()
         self._warm: list[str] = []
-        self._epochs: Epochs | None = None
         self._shard, self._shards, self.number = 0, 1, 0
         self._sockets_made = 0
         self.index = IndexQuestions(self)
@@ -152,7 +149,7 @@ class Host:
         report_loose_failures(self)
         self.send(wire.Hello(version, python, os.getpid()))
         # Now: the import of a program may take its time, and nobody should wonder who is there.
-        self._channel.flush()
+        self.channel.flush()
 
     def _handler_table(self) -> dict[type, Callable[[Any], None]]:
         return {
@@ -162,7 +159,7 @@ class Host:
             wire.Load: self._load,
             wire.Attach: self._attach,
             wire.Ping: self._answer_ping,
-            wire.Drain: lambda message: self.background(self._drain(message)),
+            wire.Drain: lambda message: self.background(drain(self, message)),
             wire.HttpRequest: self.deliveries.http_request,
             wire.Call: self.deliveries.call,
             wire.Cancel: self.deliveries.cancel,
@@ -199,7 +196,7 @@ class Host:
     # --- the channel ------------------------------------------------------------------------------------------
     def send(self, message: Message) -> None:
         try:
-            self._channel.send(message)
+            self.channel.send(message)
         except WireError as error:
             self._unsendable(message, error)
 
@@ -209,11 +206,11 @@ class Host:
         if isinstance(message, (wire.HttpReply, wire.HttpRequest)) and message.stream:
             self.bodies.withdraw(message.stream)
         if isinstance(message, (wire.HttpReply, wire.CallReply, wire.Failed, wire.InspectReply)):
-            self._channel.send(wire.Failed(message.id, message.epoch, report))
+            self.channel.send(wire.Failed(message.id, message.epoch, report))
         elif isinstance(message, (wire.HttpRequest, wire.Call)):
             self.transport.answered(wire.Failed(message.id, 0, report))
         else:
-            self._channel.send(wire.Log("error", f"{report.type}: {report.message}", "", report))
+            self.channel.send(wire.Log("error", f"{report.type}: {report.message}", "", report))
 
     def _on_messages(self, messages: list[Message]) -> None:
         handlers = self._handlers
@@ -247,7 +244,7 @@ class Host:
 
     async def wait_writable(self) -> None:
         """Wait while the gateway is far behind."""
-        await self._channel.drain()
+        await self.channel.drain()
 
     def _background_done(self, task: asyncio.Task[Any]) -> None:
         self._background.discard(task)
@@ -257,7 +254,7 @@ class Host:
     def _answer_ping(self, ping: wire.Ping) -> None:
         self.send(wire.Pong(ping.number, shows_stack()))
         # Now: the next message may be the one that never ends.
-        self._channel.flush()
+        self.channel.flush()
 
     # --- loading ----------------------------------------------------------------------------------------------
     def _set_clock(self, message: wire.ClockSet) -> None:
@@ -267,12 +264,12 @@ class Host:
 
     def _load(self, load: wire.Load) -> None:
         self._warm += preimport(load.preimport)
-        self._project = project = Project(load.root, load.main, sources=load.sources, warm=self._warm)
+        self.project = project = Project(load.root, load.main, sources=load.sources, warm=self._warm)
         self.redaction.learn(load.vars, load.secrets)
         self.redaction.learn(os.environ)
         self.compatibility_date = load.compatibility_date
         self.script = load.script
-        self.portability = Portability(self._log_once, setting=load.portability, own_file=project.own_file)
+        self.portability = Portability(self.reports.log_once, setting=load.portability, own_file=project.own_file)
         self._kv_only = frozenset(space.key for space in load.namespaces if not space.sqlite)
         self._shard, self._shards, self.number = load.shard, load.shards, load.host_number
         keep_time(self.clock.wall_ms)
@@ -300,10 +297,7 @@ class Host:
             return
         self.context = contextvars.copy_context()
         actors = {name: cls for name, cls in classes.items() if issubclass(cls, DurableObject)}
-        self._epochs = Epochs(
-            self.loop, durability=load.durability, on_durable=self._epoch_durable, on_failed=self._epoch_failed,
-            disk=self._disk,
-        )  # fmt: skip
+        self.commits.open(load.durability)
         self.registry = Registry(
             self, StateLayout(Path(load.state)), load.idle_seconds, open_files_max(descriptor_limit())
         )
@@ -354,103 +348,14 @@ class Host:
     def _give_up(self) -> None:
         """Over the memory limit for good: another process begins with nothing."""
         self.log("error", "this process holds more than memory_mb in [dev] and does not let go of it", "")
-        self._channel.flush()
+        self.channel.flush()
         os._exit(MEMORY_EXIT_CODE)
-
-    # --- the end ----------------------------------------------------------------------------------------------
-    async def _drain(self, message: wire.Drain) -> None:
-        deadline = self.loop.time() + message.deadline_seconds
-        for outgoing in self.outgoing:
-            outgoing.hush()
-        await self._while(lambda: self.registry.is_lending, deadline)
-        not_begun: list[int] = []
-        for actor in self.registry.actors:
-            # The gateway still has these and delivers them to the next host; callers wait here until the deadline.
-            withdrawn = actor.withdraw_waiting((SocketEvent, AlarmEvent))
-            not_begun += [event.message.event for event in withdrawn if isinstance(event, SocketEvent)]
-        await self._while(self._busy, deadline)
-        epoch = 0
-        for actor in self.registry.actors:
-            actor.end_turn()
-            epoch = max(epoch, actor.epoch)
-        await self._while(lambda: self.index.changes_waiting > 0, deadline)
-        if self._epochs is not None:
-            await self._epochs.force(max(epoch, *(actor.epoch for actor in self.registry.actors), 0))
-            # However long it takes: a thread that still writes when the files are said to be closed would write under
-            # the next host's feet. Whoever waits for us ends us if it takes too long, which is safe.
-            await self._while(lambda: self.registry.is_lending, math.inf)
-            self._epochs.close()
-            self.registry.close_all()
-        for outgoing in list(self.outgoing):
-            outgoing.drop()
-        leave_timeline(self)
-        self.send(wire.Closed(epoch, not_begun))
-        self._channel.flush()
-        if message.lingers:
-            # Nobody waits for these: no file is open here any more, and the next host serves.
-            await self._while(lambda: self.bodies.is_sending or self._channel.unsent_bytes > 0, deadline)
-        if not self.finished.done():
-            self.finished.set_result(0)
-
-    async def _while(self, condition: Callable[[], bool], deadline: float) -> None:
-        # Polled: a drain is rare, and no event then pays for telling that it was the last one.
-        while condition() and self.loop.time() < deadline:  # noqa: ASYNC110
-            await asyncio.sleep(_POLL_SECONDS)
-
-    def _busy(self) -> bool:
-        return (
-            bool(self.worker.running)
-            or self.transport.running_scopes > 0
-            or self.registry.is_waiting
-            or any(actor.running_events for actor in self.registry.actors)
-        )
 
     # --- the engine its actors stand on -----------------------------------------------------------------------
     @property
     def durable_epoch(self) -> int:
-        return self._epochs.durable if self._epochs is not None else 0
-
-    def commit(self, store: ActorStore) -> int:
-        assert self._epochs is not None
-        epoch = self._epochs.commit(store.database)
-        self.checkpoints.consider(store)
-        return epoch
-
-    async def sync(self, store: ActorStore) -> None:
-        if self._epochs is not None and store.exists:
-            await self._epochs.sync(store.database)
-
-    async def make_durable(self, store: ActorStore) -> None:
-        """Wait until what the store committed is on disk, or is known to have failed."""
-        if self._epochs is not None:
-            await self._epochs.force(store.undurable_epoch)
-
-    async def flush(self) -> None:
-        """Make everything that was committed durable now, whatever the durability."""
-        if self._epochs is not None:
-            await self._epochs.force(self._epochs.filling_or_last)
-
-    def when_durable(self, epoch: int, callback: Callable[[], None]) -> None:
-        if epoch == 0 or self._epochs is None:
-            callback()
-        else:
-            self._epochs.when_durable(epoch, callback)
-
-    def _epoch_durable(self, epoch: int) -> None:
-        self.send(wire.EpochDurable(epoch))
-        # Now, not at the end of the turn: clients wait for this, and the turns that are ready may take a while.
-        self._channel.flush()
-
-    def _epoch_failed(self, epoch: int, databases: list[Database]) -> None:
-        failed = self.registry.keys_of(databases)
-        self.send(wire.EpochFailed(epoch, failed, self.transport.questions_of(failed)))
-        for key in failed:
-            actor = self.registry.live(key.id)
-            if actor is None:
-                # Its activation is over; the next one finds what is on disk.
-                self.registry.store(key).rollback()
-            else:
-                actor.commits_lost(str(actor.store.database.sync_error))
+        epochs = self.commits.epochs
+        return epochs.durable if epochs is not None else 0
 
     def index_put(self, key: ActorKey, alarm_ms: int | None, done: Callable[[str], None]) -> None:
         store = self.registry.store(key)
@@ -476,7 +381,7 @@ class Host:
         self.send(wire.Begun([event]))
 
     def own_file(self, file: str) -> str | None:
-        return None if self._project is None else self._project.own_file(file)
+        return None if self.project is None else self.project.own_file(file)
 
     def carry(self, actor: Actor, result: Any) -> Any:
         return self.transport.transit.carry(actor, result)
@@ -485,37 +390,3 @@ class Host:
         if actor.exports:
             self.transport.targets.home_gone(actor)
         self.registry.gone(actor)
-
-    def report(self, error: BaseException, label: str, method: str) -> ErrorReport:
-        self.memory.met(error)
-        return self._report(error, label, method, remote=False)
-
-    def _report(self, error: BaseException, label: str, method: str, *, remote: bool) -> ErrorReport:
-        owns = self._project.owns if self._project else _nothing_owned
-        return report_error(
-            error, is_user_file=owns, label=label, method=method, remote=remote, redaction=self.redaction
-        )
-
-    def report_to_caller(self, actor: Actor | Scope, error: BaseException, method: str) -> ErrorReport:
-        self.memory.met(error)
-        if actor.constructing and actor.broken is error:
-            activation = actor.activation
-            activation.report = activation.report or self.report(error, actor.label, "__init__")
-            return activation.report
-        # What never was raised comes from us: the actor was too busy, or was reset.
-        is_theirs = actor.broken is None and error.__traceback__ is not None
-        return self._report(error, actor.label, method, remote=is_theirs)
-
-    def _log_once(self, once: str, text: str, label: str) -> None:
-        self.send(wire.Log("warning", text, label, once=once))
-
-    def log(self, level: str, text: str, label: str) -> None:
-        self.send(wire.Log(level, text, label))
-
-    def log_failure(self, error: BaseException, label: str, method: str) -> None:
-        report = self.report(error, label, method)
-        self.send(wire.Log("error", f"{report.type}: {report.message}", label, report))
-
-
-def _nothing_owned(file: str) -> bool:
-    return False

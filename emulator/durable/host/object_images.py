@@ -102,7 +102,7 @@ class ObjectImages:
         if host.registry.live(key.id) is not None:
             # Before its file is closed: for a file that is refused the object should notice nothing.
             await self._in_thread(lambda: check_image(image))
-        await host.make_durable(store)
+        await host.commits.make_durable(store)
         alarm_before = None if created else alarm_of(store)
         replacement = await self._in_thread(lambda: prepare_replacement(store, image))
         alarm = await self._in_thread(replacement.build)
@@ -128,7 +128,7 @@ class ObjectImages:
         if not store.has_file and not is_live and not await host.index.is_known(key):
             raise NotFoundError(f"object {key.id} has no data")
         if store.has_file:
-            await host.make_durable(store)
+            await host.commits.make_durable(store)
             replacement = await self._in_thread(lambda: prepare_replacement(store, None))
             await self._in_thread(replacement.build)
             end_activation(host, key, DELETED)

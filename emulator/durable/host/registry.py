@@ -261,7 +261,7 @@ class Registry:
     # --- for whoever makes room for open files ----------------------------------------------------------------
     async def make_durable(self) -> None:
         """Wait until everything committed so far is on disk."""
-        await self._host.flush()
+        await self._host.commits.flush()
 
     def in_background(self, work: Coroutine[Any, Any, Any]) -> None:
         self._host.background(work)

@@ -51,7 +51,7 @@ class Restores:
             if wish is not None:
                 await self._carry_out(key, store, wish.bookmark, wish.nonce)
             else:
-                await host.make_durable(store)
+                await host.commits.make_durable(store)
                 host.checkpoints.tell_break(store)
                 if not await self._in_thread(store.checkpoint):
                     self._given_up.add(key.id)
@@ -103,7 +103,7 @@ class Restores:
     # --- doing it -------------------------------------------------------------------------------------------------
     async def _carry_out(self, key: ActorKey, store: ActorStore, at: str | int, nonce: int = 0) -> dict[str, Any]:
         host = self._host
-        await host.make_durable(store)
+        await host.commits.make_durable(store)
         is_removed = not store.has_file
         alarm_before = None if is_removed else store.alarm.now
         moment, restore = await self._in_thread(lambda: store.prepare_restore(at, nonce))

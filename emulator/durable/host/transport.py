@@ -171,10 +171,7 @@ class Transport:
         content = detached(caller, request.take_content())
         if receiver.script or not self._host.owns(key.id):
             return self._fetch_far(caller, future, receiver, request, content, Destination(receiver.script), key)
-        request.replace_content(content)
-        event = FetchEvent(
-            Request(request), partial(self.outcomes.settle_fetch, caller, future, receiver, "fetch"), caller
-        )
+        event = self._fetch_event(caller, future, receiver, request, content)
         registry = self._host.registry
         if caller is None:
             registry.deliver(key, event)
@@ -191,12 +188,16 @@ class Transport:
         content = detached(caller, request.take_content())
         if self._is_elsewhere(destination):
             return self._fetch_far(caller, future, receiver, request, content, destination)
-        request.replace_content(content)
-        event = FetchEvent(
-            Request(request), partial(self.outcomes.settle_fetch, caller, future, receiver, "fetch"), caller
-        )
+        event = self._fetch_event(caller, future, receiver, request, content)
         self._deliver_to(caller, EntrypointScope(self._host, destination), event)
         return PendingCall(future, event)
+
+    def _fetch_event(
+        self, caller: Actor | None, future: asyncio.Future[Any], receiver: Receiver, request: Request, content: Any
+    ) -> FetchEvent:
+        request.replace_content(content)
+        settle = partial(self.outcomes.settle_fetch, caller, future, receiver, "fetch")
+        return FetchEvent(Request(request), settle, caller)
 
     def _fetch_far(
         self,

@@ -28,6 +28,16 @@ class Program(Struct, frozen=True):
     commit: Callable[[], None] = nothing
     """To be called once its code was loaded and before a host may store anything; harmless twice."""
 
+    def namespaces_by_word(self) -> dict[str, NamespaceInfo]:
+        """Namespaces by the names of their classes and of the bindings to them."""
+        found = {namespace.class_name: namespace for namespace in self.namespaces}
+        bound = {
+            binding.name: found[binding.class_name]
+            for binding in self.config.bindings
+            if binding.script_name is None and binding.class_name in found
+        }
+        return bound | found
+
     def loads_like(self, other: Program) -> bool:
         """Whether a host would be told the same, and be limited alike."""
         same = self.load_message(host_number=0, shard=0, shards=1) == other.load_message(

@@ -1,7 +1,6 @@
 """Keeps the program running: the first generation, reloads, replacements for hosts that die, the end of all.
 
-One change of hosts happens at a time, under one lock. Every process ever spawned here is known here until it is reaped,
-so that `stop` leaves none behind, whatever was underway.
+One change of hosts happens at a time, under one lock. `stop` leaves no process behind, whatever was underway.
 """
 
 from __future__ import annotations
@@ -24,7 +23,8 @@ from durable.supervisor.deaths import Deaths
 from durable.supervisor.events import ConfigApplied, ConfigRejected, HostRestarted, Reloaded, ReloadFailed
 from durable.supervisor.host import Host, OpenLink
 from durable.supervisor.last_good import LastGood
-from durable.supervisor.process import HostExit, HostProcess
+from durable.supervisor.process import HostProcess
+from durable.supervisor.processes import Processes, Spawn
 from durable.supervisor.program import Program, config_files
 from durable.supervisor.reloader import ClientSide, Loaded, Refused, Routes
 from durable.supervisor.standby import Standbys
@@ -32,9 +32,6 @@ from durable.supervisor.statistics import SupervisorStatistics
 from durable.supervisor.watchdog import Watchdog
 from durable.supervisor.watcher import ProjectFiles
 from durable.wire.messages import ErrorReport
-
-Spawn = Callable[[], HostProcess]
-"""Starts one process with the next host number."""
 
 Refresh = Callable[[], Awaitable[Program]]
 """Reads the configuration again and applies what only adds; raises `UserInputError` when it cannot be used."""
@@ -60,15 +57,13 @@ class Supervisor:
         """`watch` False neither watches files nor keeps standbys; `unwatched` folders are the state's, for one."""
         self.generation = 0
         self._program = program
-        self._spawn_process = spawn
-        self._open_link = open_link
         self._routes = routes
         self._refresh = refresh
         self._on_event = on_event
         self._watch = watch
         self._hosts: list[Host | None] = [None] * program.config.dev.hosts
-        self._processes: set[Host] = set()
-        self._standbys = Standbys(self._spawn, python)
+        self._processes = Processes(spawn, open_link=open_link, on_exit=self._exited, on_event=on_event)
+        self._standbys = Standbys(self._processes.spawn, python)
         self._modules: tuple[str, ...] = ()
         self._last_good: LastGood | None = None
         self._deaths = Deaths(len(self._hosts), on_event)
@@ -98,10 +93,10 @@ class Supervisor:
 
         The hosts are told in the next turn of the loop.
         """
-        warm = {shard: self._adopt(process, shard) for shard, process in enumerate(processes)}
+        warm = {shard: self._processes.adopt(process, shard) for shard, process in enumerate(processes)}
 
         def take(shard: int) -> Host:
-            return warm.pop(shard, None) or self._spawn(shard)
+            return warm.pop(shard, None) or self._processes.spawn(shard)
 
         self._first = asyncio.get_running_loop().create_task(
             reloader.load_generation(self._program, take, self._modules)
@@ -178,23 +173,21 @@ class Supervisor:
                 host.kill()
             host.debugger.forget()
         draining = [host for host in self._processes if host.draining or host in self._hosts]
-        for host in self._processes.difference(draining):
-            host.kill()
+        for host in self._processes:
+            if host not in draining:
+                host.kill()
         if draining:
             self._hold()
             await reloader.drain(draining, self._program.config.dev.drain_seconds, self._sockets)
-        await asyncio.gather(*(host.wait_exit() for host in list(self._processes)))
+        await self._processes.wait_reaped()
 
     def kill_all(self) -> None:
         """End every process now, without asking."""
-        for host in self._processes:
-            host.kill()
+        self._processes.kill_all()
 
     def read_output(self) -> None:
         """Tell what the hosts have printed up to now."""
-        for host in list(self._processes):
-            if host.output is not None:
-                host.output.poll()
+        self._processes.read_output()
 
     def host(self, shard: int) -> Host | None:
         """The one that serves the shard, if there is one."""
@@ -210,17 +203,8 @@ class Supervisor:
             deaths=self._deaths.count,
         )
 
-    # --- processes ----------------------------------------------------------------------------------------------------
-    def _spawn(self, shard: int) -> Host:
-        return self._adopt(self._spawn_process(), shard)
-
-    def _adopt(self, process: HostProcess, shard: int) -> Host:
-        host = Host(process, shard, self._open_link, self._exited, self._on_event)
-        self._processes.add(host)
-        return host
-
-    def _exited(self, host: Host, exit: HostExit) -> None:
-        self._processes.discard(host)
+    # --- hosts that die -----------------------------------------------------------------------------------------------
+    def _exited(self, host: Host) -> None:
         if host in self._hosts and not host.draining and not self._stopping:
             self._died(host)
 
@@ -328,7 +312,9 @@ class Supervisor:
         if good is not None and good.sources and not self._serving():
             with suppress(UserInputError):
                 sources = good.missing_on_disk()
-                loaded = await reloader.load_generation(good.program, self._spawn, self._modules, sources=sources)
+                loaded = await reloader.load_generation(
+                    good.program, self._processes.spawn, self._modules, sources=sources
+                )
                 if isinstance(loaded, Loaded):
                     self._attach(loaded, good.program)
 

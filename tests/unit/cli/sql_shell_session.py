@@ -10,11 +10,11 @@ import apsw
 
 from durable.errors import DurableError, NotFoundError
 from durable_cli.data.listing_types import ListedObject, ListPage
-from durable_cli.objects import Target
-from durable_cli.rows import Rows, Value
-from durable_cli.sql_parameters import Parameters
-from durable_cli.sql_shell import ObjectShell
-from durable_cli.sql_shell_data import SetAlarm
+from durable_cli.objects.finding import Target
+from durable_cli.sql.parameters import Parameters
+from durable_cli.sql.rows import Rows, Value
+from durable_cli.sql.shell.data import SetAlarm
+from durable_cli.sql.shell.shell import ObjectShell
 
 ROOM = Target("Room", name="a")
 PROMPT = 'Room "a"> '

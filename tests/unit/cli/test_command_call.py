@@ -11,9 +11,9 @@ import pytest
 
 from durable.errors import UserInputError
 from durable.storage.lock import StateLock
-from durable_cli.calling import Arguments, parse_arguments
 from durable_cli.commands.call import parse_words, result_text
-from durable_cli.objects import Target
+from durable_cli.objects.calling import Arguments, parse_arguments
+from durable_cli.objects.finding import Target
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import pytest
 
 from durable.config import DevSettings
 from durable.errors import UserInputError
-from durable_cli.bindings import bindings_table
 from durable_cli.commands.dev import parse_variables
 from durable_cli.console import Ink
+from durable_cli.dev.bindings import bindings_table
 from durable_cli.project import TypedSettings, load_project, tell_warnings
 
 PLAIN = Ink(False)

@@ -19,7 +19,7 @@ from durable.storage.lock import StateLock
 from durable.storage.state_db import StateDatabase
 from durable_cli import client
 from durable_cli.commands.sql import parse_words
-from durable_cli.objects import Target
+from durable_cli.objects.finding import Target
 
 NAMES = ("home", "about", "it's; DROP TABLE hits --", 'a"b]', "-dash", "sp ace", "été")
 
@@ -312,7 +312,7 @@ def test_a_script_is_written_whole_or_not_at_all(typed, stored) -> None:
 
 def test_whatever_was_written_is_durable_before_it_is_said(typed, stored, monkeypatch) -> None:
     made_durable: list[object] = []
-    monkeypatch.setattr("durable_cli.objects._make_durable", made_durable.append)
+    monkeypatch.setattr("durable_cli.sql.one_object._make_durable", made_durable.append)
     typed("sql", "Counter", "home", "SELECT 1", "--write")
     assert len(made_durable) == 0
     typed("sql", "Counter", "home", "CREATE TABLE other (a)", "--write")
@@ -336,7 +336,7 @@ def test_rows_that_are_too_large_are_told_apart_from_too_many(typed, stored) -> 
 
 
 def test_a_query_that_takes_too_long_says_so(typed, stored, monkeypatch) -> None:
-    monkeypatch.setattr("durable_cli.objects.INSPECT_SECONDS_MAX", 0.0)
+    monkeypatch.setattr("durable_cli.sql.one_object.INSPECT_SECONDS_MAX", 0.0)
     result = typed("sql", "Counter", "home", "SELECT n FROM hits")
     assert result.code == 2
     assert result.err.startswith("error: the query took longer than 0 seconds and was stopped\n  fix: narrow it")

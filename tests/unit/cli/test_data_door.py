@@ -22,7 +22,7 @@ from durable_cli.client import Client, NotRunningError, RunningEmulator
 from durable_cli.data import door as door_module
 from durable_cli.data.door import DataDoor, each_in_parallel, with_door
 from durable_cli.data.listing_types import ListQuery
-from durable_cli.objects import Target
+from durable_cli.objects.finding import Target
 from durable_cli.project import load_project
 
 HOME = Target("Counter", "home")

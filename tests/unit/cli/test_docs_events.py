@@ -8,7 +8,7 @@ from pathlib import Path
 from durable.gateway import events as gateway
 from durable.gateway.events import Event
 from durable.supervisor import events as supervisor
-from durable_cli.event_text import JsonFormatter
+from durable_cli.text.events import JsonFormatter
 
 SECTION = (
     (Path(__file__).parents[3] / "docs" / "dev-loop.md")

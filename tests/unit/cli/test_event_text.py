@@ -10,7 +10,7 @@ from durable.gateway import events as gateway
 from durable.supervisor import events as supervisor
 from durable.wire.messages import ErrorReport, Frame
 from durable_cli.console import Ink
-from durable_cli.event_text import JsonFormatter, PrettyFormatter, duration
+from durable_cli.text.events import JsonFormatter, PrettyFormatter, duration
 
 PLAIN = PrettyFormatter(Ink(False))
 REPORT = ErrorReport("ValueError", "no", frames=[Frame("/p/main.py", 3, "f", "raise", True)], label='Room "a"')

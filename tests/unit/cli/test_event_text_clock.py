@@ -6,7 +6,7 @@ import json
 
 from durable.gateway import events as gateway
 from durable_cli.console import Ink
-from durable_cli.event_text import JsonFormatter, PrettyFormatter
+from durable_cli.text.events import JsonFormatter, PrettyFormatter
 
 FIRED = gateway.AlarmFired("Trial", "ada", 1, "done")
 DAY_MS = 86_400_000

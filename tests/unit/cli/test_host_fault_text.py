@@ -7,8 +7,8 @@ import json
 from durable.supervisor.events import BlockedLoop, HostBlocked, HostDied
 from durable.wire.messages import Frame
 from durable_cli.console import Ink
-from durable_cli.event_text import JsonFormatter, PrettyFormatter
-from durable_cli.host_fault_text import FRAMES_SHOWN_MAX
+from durable_cli.text.events import JsonFormatter, PrettyFormatter
+from durable_cli.text.host_faults import FRAMES_SHOWN_MAX
 
 ENGINE = Frame("/lib/durable/actor/turn.py", 70, "send", "return self._coroutine.send(value)", False)
 SPIN = Frame("main.py", 12, "spin", "while True:", True)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from durable.errors import UserInputError
 from durable.storage.layout import StateLayout
-from durable_cli.objects import Target, no_such_object, object_file
+from durable_cli.objects.finding import Target, no_such_object, object_file
 
 LAYOUT = StateLayout(Path("/state"))
 KEY = "Counter-0123abcd"

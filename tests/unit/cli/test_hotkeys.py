@@ -6,7 +6,7 @@ import termios
 
 import pytest
 
-from durable_cli.hotkeys import Hotkey, Hotkeys, help_line
+from durable_cli.dev.hotkeys import Hotkey, Hotkeys, help_line
 
 
 def keys_that_note(pressed: list[str]) -> dict[str, Hotkey]:

@@ -8,7 +8,7 @@ import pytest
 
 from durable_cli.console import Ink
 from durable_cli.data.listing_types import ListedObject, ListPage, ListQuery, every_object
-from durable_cli.listing_text import page_end_text, page_text
+from durable_cli.text.listings import page_end_text, page_text
 
 NOW_MS = 1_800_000_000_000
 PLAIN = Ink(False)

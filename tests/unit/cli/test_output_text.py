@@ -4,8 +4,8 @@ import pytest
 
 from durable.gateway.events import Output
 from durable_cli.console import Ink
-from durable_cli.event_text import JsonFormatter, PrettyFormatter
-from durable_cli.output_text import shown_output
+from durable_cli.text.events import JsonFormatter, PrettyFormatter
+from durable_cli.text.output import shown_output
 
 RED, RESET = "\x1b[31m", "\x1b[0m"
 

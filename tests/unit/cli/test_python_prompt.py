@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from durable.errors import DurableError, UserInputError
-from durable_cli import python_prompt
+from durable_cli.python_prompt import prompt
 
 
 class Recorded:
@@ -59,11 +59,11 @@ def test_the_best_prompt_that_is_installed_is_opened_with_the_names(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name if name in installed else None)
     monkeypatch.setattr(importlib, "import_module", recorded.module)
     monkeypatch.setattr(
-        python_prompt, "_standard", lambda names, label, history: recorded.asked.append(("standard", {"ns": names}))
+        prompt, "_standard", lambda names, label, history: recorded.asked.append(("standard", {"ns": names}))
     )
     names = {"obj": 1}
 
-    python_prompt.run_prompt(names, label='Room "a"', banner="hello", run_folder=tmp_path)
+    prompt.run_prompt(names, label='Room "a"', banner="hello", run_folder=tmp_path)
 
     [(which, options)] = recorded.asked
     assert which == opened

@@ -5,7 +5,13 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 
-from durable_cli.request_log import BOUNDED_LINES_MAX, LINES_PER_TICK_MAX, TICK_SECONDS, BackgroundWriter, RequestLog
+from durable_cli.dev.request_log import (
+    BOUNDED_LINES_MAX,
+    LINES_PER_TICK_MAX,
+    TICK_SECONDS,
+    BackgroundWriter,
+    RequestLog,
+)
 
 
 class Request:

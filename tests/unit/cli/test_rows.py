@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from durable_cli.rows import (
+from durable_cli.sql.rows import (
     Rows,
     as_csv,
     as_json,

@@ -12,8 +12,8 @@ import pytest
 from durable.errors import UserInputError
 from durable.gateway.events import RequestServed
 from durable_cli.console import Ink
-from durable_cli.event_text import JsonFormatter, PrettyFormatter
 from durable_cli.project import TypedSettings, load_projects
+from durable_cli.text.events import JsonFormatter, PrettyFormatter
 
 PLAIN = Ink(colour=False)
 SERVED = RequestServed("GET", "/a", 200, 3.0)

@@ -19,8 +19,8 @@ from durable.storage.actor_store import ActorStore
 from durable.storage.asking_files import READY, Query, ask_files, read_frame, write_frame
 from durable.storage.index import IndexRow, NamespaceIndex
 from durable.storage.layout import StateLayout
-from durable_cli import sql_all_files
-from durable_cli.sql_all import Batch
+from durable_cli.sql import all_objects_files
+from durable_cli.sql.all_objects import Batch
 
 KEY = "Room-0123456789ab"
 COUNT = 30
@@ -48,8 +48,8 @@ def layout(tmp_path_factory: pytest.TempPathFactory) -> StateLayout:
 
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sql_all_files, "_FIRST_PAGE_OBJECTS", 2)
-    monkeypatch.setattr(sql_all_files, "QUERY_BATCH_OBJECTS", 4)
+    monkeypatch.setattr(all_objects_files, "_FIRST_PAGE_OBJECTS", 2)
+    monkeypatch.setattr(all_objects_files, "QUERY_BATCH_OBJECTS", 4)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def question(sql: str = "SELECT n, b FROM t", parameters: Any = ()) -> Query:
     return Query(KEY, sql, parameters or [], 10)
 
 
-class Slow(sql_all_files.Helper):
+class Slow(all_objects_files.Helper):
     """Waits for the other process to start, so that it has its share."""
 
     @property
@@ -91,8 +91,8 @@ def together(
     descriptor = os.open(os.devnull, os.O_RDONLY)
     helper = Mortal(layout, query, descriptor)
     try:
-        pages = sql_all_files._pages(index, where_name)
-        return list(sql_all_files._together(layout, query, pages, helper)), asked
+        pages = all_objects_files._pages(index, where_name)
+        return list(all_objects_files._together(layout, query, pages, helper)), asked
     finally:
         helper.close()
         os.close(descriptor)

@@ -13,8 +13,8 @@ import pytest
 
 from durable.errors import UserInputError
 from durable_cli.report import StatementError
-from durable_cli.rows import Rows
-from durable_cli.sql_all_output import output_for
+from durable_cli.sql.all_objects_output import output_for
+from durable_cli.sql.rows import Rows
 
 
 def piece(columns: str, *rows: tuple[Any, ...]) -> Rows:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from durable.errors import UserInputError
-from durable_cli.rows import Value
-from durable_cli.sql_parameters import json_parameters, parse_parameters, parse_value
+from durable_cli.sql.parameters import json_parameters, parse_parameters, parse_value
+from durable_cli.sql.rows import Value
 
 
 @pytest.mark.parametrize(

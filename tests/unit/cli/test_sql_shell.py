@@ -14,14 +14,14 @@ from durable.storage.actor_store import ActorStore
 from durable.storage.index import IndexRow, NamespaceIndex
 from durable.storage.layout import StateLayout
 from durable.storage.state_db import StateDatabase
-from durable_cli import sql_shell_editing
 from durable_cli.data.listing_types import ListPage
-from durable_cli.objects import Target
+from durable_cli.objects.finding import Target
 from durable_cli.project import load_project
-from durable_cli.rows import Rows, Value
-from durable_cli.sql_shell import ObjectShell, run_shell
-from durable_cli.sql_shell_completion import corpora
-from durable_cli.sql_shell_data import SetAlarm, glob_of
+from durable_cli.sql.rows import Rows, Value
+from durable_cli.sql.shell import editing as shell_editing
+from durable_cli.sql.shell.completion import corpora
+from durable_cli.sql.shell.data import SetAlarm, glob_of
+from durable_cli.sql.shell.shell import ObjectShell, run_shell
 from tests.unit.cli.sql_shell_session import PROMPT, ROOM, Keyboard, MadeUpData, Screen, Session, listed
 
 HOSTILE = "\x1b]0;owned\x07\x9b31m\u202e\x7f"
@@ -283,7 +283,7 @@ def test_a_place_that_takes_no_history_ends_nothing() -> None:
 
 
 def test_without_readline_lines_are_typed_plainly(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(sql_shell_editing, "readline", None)
+    monkeypatch.setattr(shell_editing, "readline", None)
     assert Session("SELECT", "1;", history=tmp_path / "history").asked == ["SELECT\n1;"]
     assert not (tmp_path / "history").exists()
 

@@ -9,10 +9,10 @@ import unicodedata
 import apsw.shell
 import pytest
 
-from durable_cli import sql_shell_modes
-from durable_cli.rows import Rows
-from durable_cli.sql_shell_modes import HarmlessStream, harmless
-from durable_cli.sql_shell_words import MODES
+from durable_cli.sql.rows import Rows
+from durable_cli.sql.shell import modes
+from durable_cli.sql.shell.modes import HarmlessStream, harmless
+from durable_cli.sql.shell.words import MODES
 from tests.unit.cli.sql_shell_session import MadeUpData, Screen, Session
 
 EVIL = "".join(map(chr, [*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, 0x202E, 0x2066])) + "\x1b[31mred\ud800"
@@ -45,7 +45,7 @@ def test_control_characters_in_data_reach_the_terminal_in_no_mode(mode: str, hea
 @pytest.mark.parametrize("mode", ALL_MODES)
 def test_values_are_harmless_before_the_stream_makes_them_so(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first of the two layers, with the second one gone."""
-    monkeypatch.setattr(sql_shell_modes, "harmless", lambda text: text)
+    monkeypatch.setattr(modes, "harmless", lambda text: text)
     session = Session(f".mode {mode}", "SELECT 1;", data=MadeUpData(HOSTILE))
     assert unprintable(session.out.getvalue()) == set()
 

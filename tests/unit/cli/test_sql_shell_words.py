@@ -6,8 +6,8 @@ import apsw.shell
 import pytest
 
 from durable.errors import UserInputError
-from durable_cli.sql_shell_parameters import literal
-from durable_cli.sql_shell_words import OWN_WORDS, REFUSED, WORDS, check_word
+from durable_cli.sql.shell.parameters import literal
+from durable_cli.sql.shell.words import OWN_WORDS, REFUSED, WORDS, check_word
 from tests.unit.cli.sql_shell_session import Session
 
 APSW_WORDS = {name[len("command_") :] for name in dir(apsw.shell.Shell) if name.startswith("command_")}

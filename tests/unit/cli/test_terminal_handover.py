@@ -13,8 +13,8 @@ from collections.abc import Iterator
 import pytest
 
 from durable.supervisor.events import DebuggerContinued, DebuggerStopped
-from durable_cli import terminal_handover
-from durable_cli.terminal_handover import TerminalHandover
+from durable_cli.dev import terminal_handover
+from durable_cli.dev.terminal_handover import TerminalHandover
 
 
 class Diary:

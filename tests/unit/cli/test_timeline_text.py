@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from durable_cli.console import Ink
-from durable_cli.timeline_text import timeline_text
+from durable_cli.text.timelines import timeline_text
 
 AT_MS = 1_700_000_000_123.4
 

@@ -1,0 +1,1 @@
+"""`durable dev`: its workers, log, keys and terminal, from the first process to the last."""

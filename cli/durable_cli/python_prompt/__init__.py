@@ -1,0 +1,1 @@
+"""`durable shell`: a Python prompt with one object at hand."""

@@ -1,0 +1,1 @@
+"""`durable sql`: rows of one object or of all, and how they are shown."""

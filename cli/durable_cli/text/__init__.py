@@ -1,0 +1,1 @@
+"""What is said to people, as text: pure functions and formatters that know no terminal and escape what they quote."""

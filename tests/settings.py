@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 
-def settings(class_name: str, binding: str) -> str:
+def settings(class_name: str, binding: str, *, name: str = "app") -> str:
     """One class of objects that stores in SQLite, behind one binding; more tables may follow."""
     return f"""\
-name = "app"
+name = "{name}"
 main = "main.py"
 compatibility_date = "2026-11-01"
 

@@ -48,8 +48,8 @@ def ask(dev: Dev, path: str, method: str = "GET", body: Any = None, **headers: s
         connection.close()
 
 
-def dial(dev: Dev, path: str) -> ClientConnection:
-    return connect(dev.url.replace("http", "ws", 1) + path, open_timeout=WAIT_SECONDS)
+def dial(dev: Dev, path: str, **options: Any) -> ClientConnection:
+    return connect(dev.url.replace("http", "ws", 1) + path, open_timeout=WAIT_SECONDS, **options)
 
 
 def heard(socket: ClientConnection) -> Any:
@@ -65,10 +65,10 @@ def anchors_told(dev: Dev) -> set[str]:
 def start(tmp_path: Path, start_dev: Starter) -> Starter:
     """`start("chat")` is the project's `durable dev`, ready; further words are typed after it."""
 
-    def start(project: str, *words: str) -> Dev:
+    def start(project: str, *words: str, watch: bool = False) -> Dev:
         folder = tmp_path / project
         if not folder.exists():
             shutil.copytree(PROJECTS / project, folder)
-        return start_dev(folder, *words).wait_ready()
+        return start_dev(folder, *words, *([] if watch else ["--no-reload"])).wait_ready()
 
     return start

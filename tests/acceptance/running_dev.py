@@ -21,6 +21,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.acceptance import command_forks
+
 DURABLE = [sys.executable, "-m", "durable_cli"]
 WAIT_SECONDS = 30.0
 """A safety net; nothing here takes more than a second on an idle machine."""
@@ -30,6 +32,10 @@ def typed(
     folder: Path, *words: str, durable: Sequence[str] = DURABLE, environ: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Type a command and wait for its end."""
+    if durable is DURABLE and environ is None:
+        forked = command_forks.run(folder, *words, seconds=WAIT_SECONDS)
+        if forked is not None:
+            return forked
     return subprocess.run(
         [*durable, *words],
         cwd=folder,
@@ -49,7 +55,10 @@ class Dev:
         self, folder: Path, *words: str, durable: Sequence[str] = DURABLE, environ: Mapping[str, str] | None = None
     ) -> None:
         self.folder = folder
-        self.process = subprocess.Popen(
+        forked = None
+        if durable is DURABLE and environ is None:
+            forked = command_forks.start(folder, "dev", "--port", "0", *words)
+        self.process = forked or subprocess.Popen(
             [*durable, "dev", "--port", "0", *words],
             cwd=folder,
             env=environ,

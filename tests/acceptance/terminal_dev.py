@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import http.client
 import os
 import re
@@ -34,6 +35,8 @@ class Screen:
         self._hand, self.terminal = os.openpty()
         self.modes_before = termios.tcgetattr(self.terminal)
         self.shown = ""
+        # A read may end within a character.
+        self._decode = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
         self._read_to = 0
         self.process = subprocess.Popen(
             # A new session has no terminal; the child takes this one before it becomes the command.
@@ -69,7 +72,7 @@ class Screen:
     def _read(self, seconds: float = 0.1) -> None:
         if select.select([self._hand], [], [], seconds)[0]:
             with suppress(OSError):  # nobody has the terminal open any more
-                text = os.read(self._hand, 65536).decode(errors="replace")
+                text = self._decode(os.read(self._hand, 65536))
                 self.shown += _ESCAPES.sub("", text).replace("\r", "")
 
     def type(self, text: str) -> None:

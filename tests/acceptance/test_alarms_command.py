@@ -68,7 +68,7 @@ def told(folder: Path, *words: str) -> dict[str, Any]:
 
 
 def test_two_weeks_pass_in_one_command_and_are_kept_until_reset(project: Path, start_dev: Callable[..., Dev]) -> None:
-    dev = start_dev(project).wait_ready()
+    dev = start_dev(project, "--no-reload").wait_ready()
     begin = json.loads(dev.get("/ada/now")[1])
     assert dev.get(f"/ada/{DAY}") == (200, "ok")
     assert [alarm["name"] for alarm in told(project, "list")["alarms"]] == ["ada"]
@@ -85,7 +85,7 @@ def test_two_weeks_pass_in_one_command_and_are_kept_until_reset(project: Path, s
     dev.process.send_signal(signal.SIGTERM)
     assert dev.process.wait(WAIT_SECONDS) == 0
 
-    again = start_dev(project, "--log-format", "json").wait_ready()
+    again = start_dev(project, "--log-format", "json", "--no-reload").wait_ready()
     start = json.loads(again.wait_told('"clock_moved"'))
     assert (start["offset_ms"], start["is_frozen"], start["clock_offset_ms"]) == (
         14 * DAY * 1000,
@@ -99,7 +99,7 @@ def test_two_weeks_pass_in_one_command_and_are_kept_until_reset(project: Path, s
 
 
 def test_an_alarm_is_fired_by_hand_and_a_failing_one_is_told(project: Path, start_dev: Callable[..., Dev]) -> None:
-    dev = start_dev(project).wait_ready()
+    dev = start_dev(project, "--no-reload").wait_ready()
     for name in ("ada", "broken"):
         dev.get(f"/{name}/0")
 
@@ -126,7 +126,7 @@ REFUSED = [
 
 
 def test_what_a_running_emulator_refuses_is_said(project: Path, start_dev: Callable[..., Dev]) -> None:
-    dev = start_dev(project).wait_ready()
+    dev = start_dev(project, "--no-reload").wait_ready()
     dev.get("/ada/0")
     typed(project, "alarms", "fire", "Trial", "ada")
 
@@ -138,7 +138,7 @@ def test_what_a_running_emulator_refuses_is_said(project: Path, start_dev: Calla
 
 
 def test_ctrl_c_leaves_the_clock_where_the_advance_has_got_to(project: Path, start_dev: Callable[..., Dev]) -> None:
-    dev = start_dev(project, "--quiet").wait_ready()
+    dev = start_dev(project, "--quiet", "--no-reload").wait_ready()
     dev.get("/ada/0.5")
     advance = subprocess.Popen(
         [*DURABLE, "alarms", "advance", "52w"], cwd=project, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True

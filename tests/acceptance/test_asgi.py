@@ -345,7 +345,7 @@ def serve(tmp_path: Path, start_dev: Callable[..., Dev]) -> Callable[[str], Dev]
         (tmp_path / "wrangler.jsonc").write_text(CONFIG)
         (tmp_path / "src" / "room.py").write_text(ROOM)
         (tmp_path / "src" / "entry.py").write_text(entry)
-        return start_dev(tmp_path).wait_ready()
+        return start_dev(tmp_path, "--no-reload").wait_ready()
 
     return start
 

@@ -71,7 +71,7 @@ def project(tmp_path: Path) -> Path:
 def served(request: pytest.FixtureRequest, project: Path, start_dev: Callable[..., Dev]) -> Path:
     """A project with one object, `home`, that has counted to 1."""
     if request.param == "running":
-        assert start_dev(project).wait_ready().get("/home") == (200, "1")
+        assert start_dev(project, "--no-reload").wait_ready().get("/home") == (200, "1")
     else:
         assert typed(project, "call", "--create", "Counter", "home", "increment").returncode == 0
     return project
@@ -180,7 +180,7 @@ def test_a_program_that_cannot_be_loaded_is_told_and_ends_with_5(project: Path) 
 def test_the_developer_sees_the_failure_where_the_emulator_runs_and_it_goes_on(
     project: Path, start_dev: Callable[..., Dev]
 ) -> None:
-    dev = start_dev(project).wait_ready()
+    dev = start_dev(project, "--no-reload").wait_ready()
     assert dev.get("/home") == (200, "1")
 
     assert typed(project, "call", "Counter", "home", "fail", '"loudly"').returncode == 5
@@ -190,7 +190,7 @@ def test_the_developer_sees_the_failure_where_the_emulator_runs_and_it_goes_on(
 
 
 def test_a_call_goes_through_the_gates_of_a_live_object(project: Path, start_dev: Callable[..., Dev]) -> None:
-    dev = start_dev(project).wait_ready()
+    dev = start_dev(project, "--no-reload").wait_ready()
     assert dev.get("/home") == (200, "1")
 
     assert typed(project, "call", "Counter", "home", "fail", '"x"').returncode == 5

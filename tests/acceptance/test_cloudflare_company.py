@@ -80,7 +80,7 @@ def shop(tmp_path: Path, start: Starter, start_dev: Starter) -> Dev:
     shutil.copytree(PROJECTS / "services", tmp_path / "services")
     (tmp_path / "services" / "auth" / ".dev.vars").write_text('TOKENS="ann:secret-a bob:secret-b"\n')
     return start_dev(
-        tmp_path / "services", "-c", "shop/wrangler.jsonc", "-c", "auth/wrangler.toml"
+        tmp_path / "services", "-c", "shop/wrangler.jsonc", "-c", "auth/wrangler.toml", "--no-reload"
     ).wait_ready()  # fmt: skip
 
 
@@ -88,7 +88,7 @@ def test_a_worker_asks_another_one_over_its_service_binding(shop: Dev) -> None:
     health = ask(shop, "/health")
 
     assert (health.text, health.headers["x-served-by"]) == ("auth is well: health", "auth")
-    assert re.search(r"^\[auth\] serves on http://127\.0\.0\.1:\d+$", shop.told, re.MULTILINE)
+    assert re.fullmatch(r"\[auth\] serves on http://127\.0\.0\.1:\d+", shop.wait_told("[auth] serves on "))
     assert ask(shop, "/").status == 401
     assert ask(shop, "/", authorization="Bearer wrong").status == 401
     assert ask(shop, "/", authorization="Bearer secret-a").json == {"user": "ann", "seen": ["shop"]}
@@ -108,7 +108,7 @@ def test_an_object_of_another_worker_is_the_same_object_for_both(shop: Dev) -> N
 def test_a_service_that_is_not_started_is_told_at_start_and_at_use(tmp_path: Path, start_dev: Starter) -> None:
     shutil.copytree(PROJECTS / "services", tmp_path / "services")
 
-    dev = start_dev(tmp_path / "services" / "shop").wait_ready()
+    dev = start_dev(tmp_path / "services" / "shop", "--no-reload").wait_ready()
 
     told = dev.wait_told("env.AUTH belongs to the worker")
     assert '"auth", which this command has not started' in told

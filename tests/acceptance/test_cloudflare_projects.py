@@ -101,7 +101,7 @@ def test_a_chat_room_sleeps_under_its_open_sockets(start: Starter) -> None:
 
 
 def test_a_save_renews_the_room_and_keeps_its_sockets(start: Starter) -> None:
-    dev = start("chat")
+    dev = start("chat", watch=True)
     with dial(dev, "/room/tea?name=ann") as ann:
         heard(ann)
         entry = dev.folder / "src" / "entry.py"

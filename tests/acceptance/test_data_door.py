@@ -88,7 +88,7 @@ def through_door(work: Callable[[DataDoor], Any]) -> Any:
 
 
 def test_running_and_stopped_give_the_same_answers(project: Path, start_dev: Callable[..., Dev]) -> None:
-    dev = start_dev(project).wait_ready()
+    dev = start_dev(project, "--no-reload").wait_ready()
     assert dev.get("/a/add/5") == (200, "5 5")
 
     def work(door: DataDoor) -> list[Any]:
@@ -126,7 +126,7 @@ def test_running_and_stopped_give_the_same_answers(project: Path, start_dev: Cal
 
 
 def test_a_live_object_is_reset_and_begins_with_the_image(project: Path, start_dev: Callable[..., Dev]) -> None:
-    dev = start_dev(project).wait_ready()
+    dev = start_dev(project, "--no-reload").wait_ready()
     dev.get("/a/add/5")
     through_door(lambda door: door.copy(A, Path("copy")))
     dev.get("/a/add/1")
@@ -145,7 +145,7 @@ def test_a_live_object_is_reset_and_begins_with_the_image(project: Path, start_d
 def test_a_deleted_object_leaves_memory_and_index_with_its_alarm_and_begins_anew(
     project: Path, start_dev: Callable[..., Dev]
 ) -> None:
-    dev = start_dev(project).wait_ready()
+    dev = start_dev(project, "--no-reload").wait_ready()
     dev.get("/a/add/5")
     dev.get("/a/ring_in/3600")
 
@@ -161,7 +161,7 @@ def test_a_deleted_object_leaves_memory_and_index_with_its_alarm_and_begins_anew
 
 
 def test_an_alarm_of_an_image_rings_for_an_object_that_never_ran(project: Path, start_dev: Callable[..., Dev]) -> None:
-    dev = start_dev(project).wait_ready()
+    dev = start_dev(project, "--no-reload").wait_ready()
     dev.get("/a/ring_in/3600")
     through_door(lambda door: door.copy(A, Path("copy")))
     made = through_door(lambda door: door.replace(B, Path("copy"), create=True))
@@ -206,7 +206,7 @@ def test_a_host_that_is_killed_in_making_an_object_leaves_all_of_it_or_nothing_s
         dev.wait_for(lambda: dev.get("/b/add/0")[0] == 200, "host that takes over")
         assert dev.end() == 0
     dev.process.wait(WAIT_SECONDS)
-    dev = start_dev(project).wait_ready()
+    dev = start_dev(project, "--no-reload").wait_ready()
     listed = through_door(lambda door: door.list(ListQuery("Counter", name_glob="b"))).objects
     assert [each.alarm_ms is not None for each in listed if made] == [True] * made
     assert dev.get("/b/add/0") == (200, "5 0" if made else "0 0")
@@ -227,14 +227,14 @@ def test_a_host_that_is_killed_in_deleting_leaves_the_object_or_nothing_stored(
 def test_a_damaged_object_can_be_replaced_or_deleted_and_its_file_is_kept(
     project: Path, start_dev: Callable[..., Dev], is_running: bool
 ) -> None:
-    dev = start_dev(project).wait_ready()
+    dev = start_dev(project, "--no-reload").wait_ready()
     dev.get("/a/add/5")
     found = through_door(lambda door: (door.copy(A, Path("copy")), door.find(A)))[1]
     assert dev.end() == 0
     file = project / ".durable" / "state" / found.namespace / found.id[:2] / f"{found.id}.sqlite"
     file.write_bytes(b"garbage" * 1000)
     if is_running:
-        dev = start_dev(project).wait_ready()
+        dev = start_dev(project, "--no-reload").wait_ready()
     with pytest.raises(StorageError, match=r"is damaged: it does not begin like a database"):
         through_door(lambda door: door.copy(A, Path("other")))
     assert file.read_bytes() == b"garbage" * 1000
@@ -251,14 +251,14 @@ def test_a_damaged_object_can_be_replaced_or_deleted_and_its_file_is_kept(
         assert dev.end() == 0
     file.write_bytes(b"rubbish" * 1000)
     if is_running:
-        dev = start_dev(project).wait_ready()
+        dev = start_dev(project, "--no-reload").wait_ready()
     deleted = through_door(lambda door: door.delete(A))
     assert (Path(deleted["damaged"]) / file.name).read_bytes() == b"rubbish" * 1000
     assert not file.exists()
 
 
 def test_paths_are_absolute_and_bodies_are_what_is_expected(project: Path, start_dev: Callable[..., Dev]) -> None:
-    start_dev(project).wait_ready()
+    start_dev(project, "--no-reload").wait_ready()
     emulator = find_emulator(project / ".durable" / "run")
     assert emulator is not None
     client = Client(emulator)

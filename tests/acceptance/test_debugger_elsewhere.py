@@ -26,7 +26,7 @@ def app(tmp_path: Path) -> Path:
 def test_without_a_terminal_the_request_fails_with_what_to_do(
     app: Path, start_dev: Callable[..., Dev], words: tuple[str, ...], method: str
 ) -> None:
-    run = start_dev(app, *words).wait_ready()
+    run = start_dev(app, *words, "--no-reload").wait_ready()
     status, text = run.get(f"/{method}")
     assert status == 500
     assert "stops in the debugger, and there is no terminal to hand to it" in text
@@ -36,7 +36,7 @@ def test_without_a_terminal_the_request_fails_with_what_to_do(
 
 
 def test_a_debugger_that_talks_elsewhere_needs_no_terminal(app: Path, start_dev: Callable[..., Dev]) -> None:
-    run = start_dev(app).wait_ready()
+    run = start_dev(app, "--no-reload").wait_ready()
     status, text = run.get("/elsewhere/general")
     assert status == 200
     assert "(Pdb) 42" in text

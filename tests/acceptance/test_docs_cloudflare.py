@@ -18,6 +18,7 @@ from durable.testing import run
 from tests.acceptance.cloudflare_project import PROJECTS as FOLDERS
 from tests.acceptance.cloudflare_project import ask, dial
 from tests.acceptance.running_dev import WAIT_SECONDS, Dev, rows, typed
+from tests.settings import settings
 
 REPO = Path(__file__).parents[2]
 DOCUMENT = (REPO / "docs" / "cloudflare.md").read_text("utf-8")
@@ -77,25 +78,14 @@ SHOWN_BY = {
 """The first words of each row and point → the file and the words in it that name the test or the fact."""
 
 Starter = Callable[..., Dev]
-TOML = '''name = "own"
-main = "main.py"
-compatibility_date = "2026-10-01"
-
-[[durable_objects.bindings]]
-name = "PAGES"
-class_name = "Page"
-
-[[migrations]]
-tag = "v1"
-new_sqlite_classes = ["Page"]
-'''  # fmt: skip
+TOML = settings("Page", "PAGES")
 
 
 def write_page(folder: Path, **changes: object) -> Path:
     """The project of the page, with other keys in its configuration."""
-    settings = json.loads(FILES["wrangler.jsonc"]) | changes
+    keys = json.loads(FILES["wrangler.jsonc"]) | changes
     (folder / "src").mkdir(exist_ok=True)
-    (folder / "wrangler.jsonc").write_text(json.dumps(settings))
+    (folder / "wrangler.jsonc").write_text(json.dumps(keys))
     (folder / "src" / "entry.py").write_text(FILES["src/entry.py"])
     return folder
 
@@ -130,7 +120,7 @@ def test_the_project_of_the_page_runs_as_it_stands_there(tmp_path: Path, start_d
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
 
-    dev = start_dev(tmp_path).wait_ready()
+    dev = start_dev(tmp_path, "--no-reload").wait_ready()
 
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+", dev.url)
     assert ask(dev, "/ann").json == {"visitor": 1}
@@ -167,7 +157,7 @@ def test_a_durable_toml_comes_before_the_files_of_wrangler(tmp_path: Path, start
     (tmp_path / "durable.toml").write_text(TOML)
     (tmp_path / "main.py").write_text(FILES["src/entry.py"].replace('"visitor"', '"guest"'))
 
-    assert ask(start_dev(tmp_path).wait_ready(), "/ann").json == {"guest": 1}
+    assert ask(start_dev(tmp_path, "--no-reload").wait_ready(), "/ann").json == {"guest": 1}
 
 
 def test_a_package_that_is_missing_is_named_with_the_command(tmp_path: Path, start_dev: Starter) -> None:
@@ -176,7 +166,7 @@ def test_a_package_that_is_missing_is_named_with_the_command(tmp_path: Path, sta
     entry.write_text("import nowhere_to_be_found\n" + entry.read_text())
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "own"\ndependencies = ["nowhere-to-be-found"]\n')
 
-    dev = start_dev(tmp_path)
+    dev = start_dev(tmp_path, "--no-reload")
 
     dev.wait_told("nowhere-to-be-found")
     dev.wait_told("pip install")
@@ -193,7 +183,7 @@ def test_a_module_of_the_project_comes_before_ours_of_that_name(tmp_path: Path, 
     write(tmp_path, "import js\nreturn js.mine")
     (tmp_path / "src" / "js.py").write_text("mine = 'the own one'\n")
 
-    assert ask(start_dev(tmp_path).wait_ready(), "/").json == "the own one"
+    assert ask(start_dev(tmp_path, "--no-reload").wait_ready(), "/").json == "the own one"
 
 
 @pytest.mark.parametrize("name", ["workers", "js", "pyodide.ffi", "asgi"])
@@ -213,12 +203,12 @@ def test_the_configuration_can_make_portability_an_error(tmp_path: Path, start_d
     started.join()
     return "a thread"
     """
-    dev = start_dev(write(tmp_path, code)).wait_ready()
+    dev = start_dev(write(tmp_path, code), "--no-reload").wait_ready()
     assert ask(dev, "/").json == "a thread"
     assert "docs/portability.md#" in dev.wait_told("thread")
     assert dev.end() == 0
 
-    refused = ask(start_dev(write(tmp_path, code, dev={"portability": "error"})).wait_ready(), "/")
+    refused = ask(start_dev(write(tmp_path, code, dev={"portability": "error"}), "--no-reload").wait_ready(), "/")
 
     assert refused.status == 500
     assert "PortabilityError" in refused.text
@@ -233,7 +223,7 @@ def test_hints_about_places_are_accepted(tmp_path: Path, start_dev: Starter) -> 
     return [hinted.id.equals(pages.idFromName("a")), european.name, len(unique), request.cf.city]
     """
 
-    assert ask(start_dev(write(tmp_path, code)).wait_ready(), "/").json == [True, "a", 64, None]
+    assert ask(start_dev(write(tmp_path, code), "--no-reload").wait_ready(), "/").json == [True, "a", 64, None]
 
 
 def test_rules_for_assets_are_told_not_to_be_applied(tmp_path: Path, start_dev: Starter) -> None:
@@ -241,7 +231,7 @@ def test_rules_for_assets_are_told_not_to_be_applied(tmp_path: Path, start_dev: 
     (tmp_path / "public" / "index.html").write_text("page")
     (tmp_path / "public" / "_headers").write_text("/*\n  x-own: 1\n")
 
-    dev = start_dev(write(tmp_path, "return 1", assets={"directory": "public"})).wait_ready()
+    dev = start_dev(write(tmp_path, "return 1", assets={"directory": "public"}), "--no-reload").wait_ready()
 
     assert "_headers" in dev.wait_told("_headers")
     answer = ask(dev, "/")
@@ -251,7 +241,7 @@ def test_rules_for_assets_are_told_not_to_be_applied(tmp_path: Path, start_dev: 
 def test_keys_about_deploying_are_listed_once(tmp_path: Path, start_dev: Starter) -> None:
     keys = {"routes": ["example.com/*"], "observability": {"enabled": True}, "limits": {"cpu_ms": 50}}
 
-    dev = start_dev(write(tmp_path, "return 1", **keys, placement={"mode": "smart"})).wait_ready()
+    dev = start_dev(write(tmp_path, "return 1", **keys, placement={"mode": "smart"}), "--no-reload").wait_ready()
 
     (told,) = [line for line in dev.err if "observability" in line]
     assert "without effect here" in told

@@ -113,7 +113,7 @@ def by_hand(app: App, path: str) -> str:
 
 
 def test_fourteen_days_go_by_from_the_command_line(project: Path) -> None:
-    dev = Dev(project).wait_ready()
+    dev = Dev(project, "--no-reload").wait_ready()
     try:
         signed_up = urllib.request.Request(f"{dev.url}/ada/sign_up", b"", method="POST")
         with urllib.request.urlopen(signed_up, timeout=SECONDS_MAX) as reply:

@@ -72,7 +72,7 @@ def walk(project: Path) -> list[tuple[str, list[str], list[str]]]:
 
 
 def visits(project: Path, commands: list[tuple[str, str]]) -> list[tuple[str, list[str], list[str]]]:
-    dev = Dev(project).wait_ready()
+    dev = Dev(project, "--no-reload").wait_ready()
     try:
         return [
             (command, expected.split(), [dev.get(command.partition("8787")[2])[1]]) for command, expected in commands

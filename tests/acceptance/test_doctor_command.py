@@ -48,12 +48,12 @@ def make_rooms(dev: Dev, *names: str) -> None:
 
 
 def test_a_state_that_an_emulator_left_is_well_however_it_ended(project: Path, start_dev: Callable[..., Dev]) -> None:
-    dev = start_dev(project).wait_ready()
+    dev = start_dev(project, "--no-reload").wait_ready()
     make_rooms(dev, "a", "b")
     dev.end()
     assert typed(project, "doctor").stderr == "looked at 2 objects of 1 class: all is well\n"
 
-    killed = start_dev(project).wait_ready()
+    killed = start_dev(project, "--no-reload").wait_ready()
     make_rooms(killed, "b", "c")
     killed.discard()
     result = typed(project, "doctor")
@@ -64,12 +64,12 @@ def test_a_state_that_an_emulator_left_is_well_however_it_ended(project: Path, s
 def test_with_an_emulator_running_contents_are_looked_at_and_nobody_wakes(
     project: Path, start_dev: Callable[..., Dev]
 ) -> None:
-    dev = start_dev(project).wait_ready()
+    dev = start_dev(project, "--no-reload").wait_ready()
     make_rooms(dev, "a", "b", "c")
     dev.end()
     damaged = next(project.glob(".durable/state/Room-*/*/*.sqlite"))
     damaged.write_bytes(b"rubbish" * 1000)
-    dev = start_dev(project).wait_ready()
+    dev = start_dev(project, "--no-reload").wait_ready()
     make_rooms(dev)
 
     result = typed(project, "doctor")
@@ -84,7 +84,7 @@ def test_with_an_emulator_running_contents_are_looked_at_and_nobody_wakes(
 
 
 def test_nothing_is_mended_while_an_emulator_runs(project: Path, start_dev: Callable[..., Dev]) -> None:
-    dev = start_dev(project).wait_ready()
+    dev = start_dev(project, "--no-reload").wait_ready()
     make_rooms(dev, "a")
 
     result = typed(project, "doctor", "--fix")
@@ -95,7 +95,7 @@ def test_nothing_is_mended_while_an_emulator_runs(project: Path, start_dev: Call
 
 
 def test_more_objects_than_a_page_has_are_all_looked_at(project: Path, start_dev: Callable[..., Dev]) -> None:
-    dev = start_dev(project).wait_ready()
+    dev = start_dev(project, "--no-reload").wait_ready()
     make_rooms(dev, *(f"r{number}" for number in range(201)))
 
     document = json.loads(typed(project, "doctor", "--json").stdout)
@@ -104,7 +104,7 @@ def test_more_objects_than_a_page_has_are_all_looked_at(project: Path, start_dev
 
 
 def test_the_example_of_the_help_works(project: Path, start_dev: Callable[..., Dev]) -> None:
-    dev = start_dev(project).wait_ready()
+    dev = start_dev(project, "--no-reload").wait_ready()
     make_rooms(dev, "a")
     dev.end()
     words = typed(project, "doctor", "--help").stdout.split("Example: durable ")[1].split("\n\n")[0].split()

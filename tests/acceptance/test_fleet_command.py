@@ -97,7 +97,7 @@ def test_the_emulator_refuses_code_that_is_older_than_its_objects(project: Path)
 
 
 def test_stopped_objects_are_migrated_on_their_files(project: Path) -> None:
-    dev = Dev(project).wait_ready()
+    dev = Dev(project, "--no-reload").wait_ready()
     try:
         for name in "abc":
             dev.get(f"/{name}")
@@ -118,7 +118,7 @@ def test_stopped_objects_are_migrated_on_their_files(project: Path) -> None:
 
 
 def test_a_failing_migration_names_the_object_the_file_and_the_line(project: Path) -> None:
-    dev = Dev(project).wait_ready()
+    dev = Dev(project, "--no-reload").wait_ready()
     try:
         dev.get("/a")
         dev.get("/b")

@@ -110,7 +110,7 @@ def do_everything(place: Place) -> None:
 
 
 def test_everything_works_while_it_runs_and_wakes_nobody(place: Place, start_dev: Callable[..., Dev]) -> None:
-    dev = start_dev(place.folder).wait_ready()
+    dev = start_dev(place.folder, "--no-reload").wait_ready()
     for path in ("/home/add", "/home/add", "/other/add"):
         assert dev.get(path)[0] == 200
     place.objects("evict", "--all")
@@ -126,7 +126,7 @@ def test_everything_works_while_it_runs_and_wakes_nobody(place: Place, start_dev
 
 
 def test_everything_works_while_it_is_stopped(place: Place, start_dev: Callable[..., Dev]) -> None:
-    dev = start_dev(place.folder).wait_ready()
+    dev = start_dev(place.folder, "--no-reload").wait_ready()
     for path in ("/home/add", "/home/add", "/other/add"):
         assert dev.get(path)[0] == 200
     assert dev.end() == 0
@@ -134,12 +134,12 @@ def test_everything_works_while_it_is_stopped(place: Place, start_dev: Callable[
     do_everything(place)
 
     assert place.built() == 2
-    dev = start_dev(place.folder).wait_ready()
+    dev = start_dev(place.folder, "--no-reload").wait_ready()
     assert dev.get("/home/add") == (200, "3")
 
 
 def test_a_living_object_sees_what_took_its_place(place: Place, start_dev: Callable[..., Dev]) -> None:
-    dev = start_dev(place.folder).wait_ready()
+    dev = start_dev(place.folder, "--no-reload").wait_ready()
     dev.get("/home/add")
     place.objects("snapshot", "Counter", "home", "--label", "one")
     dev.get("/home/add")
@@ -164,7 +164,7 @@ def test_without_objects_and_without_state_every_command_says_so(place: Place, s
         assert "nothing is stored yet" in place.objects(*words, code=3)[1]
     assert place.objects("snapshot", "--list") == ("", "There are no snapshots.\n")
 
-    start_dev(place.folder).wait_ready()
+    start_dev(place.folder, "--no-reload").wait_ready()
     assert place.objects("export", "Counter", "-o", "x.jsonl")[1].startswith("0 objects of Counter")
     assert place.objects("import", "Counter", "x.jsonl")[1] == "0 made, 0 replaced\n"
     assert place.objects("delete", "Counter", "--all", "--yes")[1] == "0 objects of Counter deleted\n"
@@ -175,7 +175,7 @@ def test_without_objects_and_without_state_every_command_says_so(place: Place, s
 
 
 def test_copies_of_a_busy_object_are_whole_turns(place: Place, start_dev: Callable[..., Dev]) -> None:
-    dev = start_dev(place.folder).wait_ready()
+    dev = start_dev(place.folder, "--no-reload").wait_ready()
     assert dev.get("/busy/add") == (200, "1")
     ended = threading.Event()
     answers: list[tuple[int, str]] = []

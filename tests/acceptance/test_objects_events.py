@@ -46,7 +46,7 @@ def app(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def dev(app: Path, start_dev: Callable[..., Dev]) -> Dev:
-    return start_dev(app).wait_ready()
+    return start_dev(app, "--no-reload").wait_ready()
 
 
 def test_what_happened_to_an_object_is_shown_as_lines_and_as_json(dev: Dev, app: Path) -> None:

@@ -87,7 +87,7 @@ def shown(folder: Path, name: str) -> dict[str, Any]:
 
 
 def test_what_pins_an_object_is_named_with_its_line(project: Path, start_dev: Callable[..., Dev]) -> None:
-    dev = start_dev(project).wait_ready()
+    dev = start_dev(project, "--no-reload").wait_ready()
     for what in ("put", "timer", "task", "background"):
         assert dev.get(f"/a/{what}") == (200, "ok")
     with connect(dev.url.replace("http", "ws") + "/a/socket"):
@@ -115,7 +115,7 @@ def test_what_pins_an_object_is_named_with_its_line(project: Path, start_dev: Ca
 
 
 def test_a_running_event_is_named_with_its_method_and_line(project: Path, start_dev: Callable[..., Dev]) -> None:
-    dev = start_dev(project).wait_ready()
+    dev = start_dev(project, "--no-reload").wait_ready()
     hanging = http.client.HTTPConnection(urlsplit(dev.url).netloc)
     with closing(hanging):
         hanging.request("GET", "/a/hang")
@@ -130,7 +130,7 @@ def test_a_running_event_is_named_with_its_method_and_line(project: Path, start_
 def test_an_object_that_nothing_pins_leaves_memory_and_its_sockets_stay(
     project: Path, start_dev: Callable[..., Dev]
 ) -> None:
-    dev = start_dev(project).wait_ready()
+    dev = start_dev(project, "--no-reload").wait_ready()
     assert dev.get("/a/put") == (200, "ok")
     with connect(dev.url.replace("http", "ws") + "/a/hibernatable") as socket:
         assert shown(project, "a")["state"] == "idle"
@@ -148,7 +148,7 @@ def test_an_object_that_nothing_pins_leaves_memory_and_its_sockets_stay(
 def test_an_object_that_cannot_be_constructed_says_so_and_one_that_never_was_is_not_made(
     project: Path, start_dev: Callable[..., Dev]
 ) -> None:
-    dev = start_dev(project).wait_ready()
+    dev = start_dev(project, "--no-reload").wait_ready()
     assert dev.get("/broken/")[0] == 500
     answer = shown(project, "broken")
     assert (answer["state"], answer["failure"]["type"], answer["failure"]["message"]) == (
@@ -164,7 +164,7 @@ def test_an_object_that_cannot_be_constructed_says_so_and_one_that_never_was_is_
 
 
 def test_stopped_show_reads_the_index_and_evict_makes_no_sense(project: Path, start_dev: Callable[..., Dev]) -> None:
-    dev = start_dev(project).wait_ready()
+    dev = start_dev(project, "--no-reload").wait_ready()
     assert dev.get("/a/put") == (200, "ok")
     running = shown(project, "a")
     assert dev.end() == 0

@@ -95,7 +95,7 @@ def state_files(project: Path) -> set[str]:
 
 
 def test_a_running_emulator_lists_what_it_holds_and_wakes_nobody(project: Path, start_dev: Callable[..., Dev]) -> None:
-    dev = start_dev(project).wait_ready()
+    dev = start_dev(project, "--no-reload").wait_ready()
     assert page(project)["objects"] == []
     for path in ("asleep/put", "idle/put50000", "pinned/pin", "pinned/put", "clock/alarm", "fresh/nothing"):
         assert dev.get(f"/{path}") == (200, "ok")
@@ -132,7 +132,7 @@ def test_a_running_emulator_lists_what_it_holds_and_wakes_nobody(project: Path, 
 def test_a_stopped_emulator_lists_the_same_from_files_and_makes_none(
     project: Path, start_dev: Callable[..., Dev]
 ) -> None:
-    dev = start_dev(project).wait_ready()
+    dev = start_dev(project, "--no-reload").wait_ready()
     for name in ("a", "b"):
         assert dev.get(f"/{name}/put") == (200, "ok")
     running = by_name(project)
@@ -156,7 +156,7 @@ def test_a_stopped_emulator_lists_the_same_from_files_and_makes_none(
 def test_objects_of_two_hosts_are_one_listing_and_one_that_cannot_be_constructed_says_so(
     project: Path, start_dev: Callable[..., Dev]
 ) -> None:
-    dev = start_dev(project, "--hosts", "2").wait_ready()
+    dev = start_dev(project, "--hosts", "2", "--no-reload").wait_ready()
     names = [f"room {number}" for number in range(8)]
     for name in names:
         assert dev.get(f"/{quote(name)}/put") == (200, "ok")
@@ -170,7 +170,7 @@ def test_objects_of_two_hosts_are_one_listing_and_one_that_cannot_be_constructed
 
 
 def test_the_next_page_is_the_command_that_the_one_before_tells(project: Path, start_dev: Callable[..., Dev]) -> None:
-    dev = start_dev(project).wait_ready()
+    dev = start_dev(project, "--no-reload").wait_ready()
     for number in range(5):
         assert dev.get(f"/room%20{number}/put") == (200, "ok")
     words = ["objects", "list", "ChatRoom", "--name", "room *", "--limit", "2", "--sort", "created", "--reverse"]
@@ -205,7 +205,7 @@ def test_ten_thousand_objects_come_in_pages_and_none_is_woken(project: Path, sta
         return [each["name"] for each in first["objects"] + second["objects"]]
 
     assert pages() == names
-    dev = start_dev(project).wait_ready()
+    dev = start_dev(project, "--no-reload").wait_ready()
     assert pages() == names
     assert page(project, "--live")["objects"] == []
     assert [each["name"] for each in page(project, "--name", "room 0999?", "--reverse", "--limit", "1")["objects"]] == [
@@ -215,7 +215,7 @@ def test_ten_thousand_objects_come_in_pages_and_none_is_woken(project: Path, sta
 
 
 def test_a_name_never_reaches_the_terminal_as_it_is(project: Path, start_dev: Callable[..., Dev]) -> None:
-    dev = start_dev(project).wait_ready()
+    dev = start_dev(project, "--no-reload").wait_ready()
     assert dev.get(f"/{quote(HOSTILE)}/put") == (200, "ok")
     for _ in ("running", "stopped"):
         for words in (
@@ -238,7 +238,7 @@ def test_versions_are_those_of_the_files_asleep_awake_and_stopped(project: Path,
     folder = project / "migrations" / "ChatRoom"
     folder.mkdir(parents=True)
     (folder / "0001_init.sql").write_text("CREATE TABLE m(x);\n")
-    dev = start_dev(project).wait_ready()
+    dev = start_dev(project, "--no-reload").wait_ready()
     for name in ("awake", "asleep"):
         assert dev.get(f"/{name}/put") == (200, "ok")
     assert typed(project, "objects", "evict", "ChatRoom", "asleep").returncode == 0
@@ -249,7 +249,7 @@ def test_versions_are_those_of_the_files_asleep_awake_and_stopped(project: Path,
 
 
 def test_show_says_size_history_and_last_use(project: Path, start_dev: Callable[..., Dev]) -> None:
-    dev = start_dev(project).wait_ready()
+    dev = start_dev(project, "--no-reload").wait_ready()
     assert dev.get("/general/put") == (200, "ok")
     assert dev.get("/fresh/nothing") == (200, "ok")
     for _ in ("running", "stopped"):
@@ -332,7 +332,7 @@ def test_the_example_of_a_help_does_what_it_says(project: Path, start_dev: Calla
     (project / "main.py").write_text(PROGRAM.replace("ChatRoom", "Counter") if command == "restore" else PROGRAM)
     help_text = typed(project, "objects", command, "--help").stdout
     example = help_text.split("Example: durable ")[1].split("\n\n")[0].split()
-    dev = start_dev(project).wait_ready()
+    dev = start_dev(project, "--no-reload").wait_ready()
     assert dev.get(f"/{'home' if command == 'restore' else 'general'}/put") == (200, "ok")
     result = typed(project, *example)
     if command == "restore":

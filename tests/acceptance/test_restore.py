@@ -64,7 +64,7 @@ def restored(folder: Path, at: str, name: str = "a") -> dict[str, object]:
 
 
 def test_running_and_stopped_lead_to_the_same_states(project: Path, start_dev: Callable[..., Dev]) -> None:
-    dev = start_dev(project).wait_ready()
+    dev = start_dev(project, "--no-reload").wait_ready()
     marks = [dev.get("/a/add/1")[1] for _ in range(5)]
     assert marks == sorted(set(marks))
 
@@ -82,7 +82,7 @@ def test_running_and_stopped_lead_to_the_same_states(project: Path, start_dev: C
     assert rows(typed(project, "sql", "Counter", "a", "SELECT count(*) AS n FROM t", "--json")) == [{"n": 4}]
     restored(project, undo)
     assert rows(typed(project, "sql", "Counter", "a", "SELECT count(*) AS n FROM t", "--json")) == [{"n": 5}]
-    dev = start_dev(project).wait_ready()
+    dev = start_dev(project, "--no-reload").wait_ready()
     assert dev.get("/a/count") == (200, "5")
     assert dev.get("/a/add/1")[1] > marks[-1]
 
@@ -100,7 +100,7 @@ WRONG = [
 def test_wrong_input_while_it_runs_is_refused_and_the_object_does_not_notice(
     project: Path, start_dev: Callable[..., Dev]
 ) -> None:
-    dev = start_dev(project).wait_ready()
+    dev = start_dev(project, "--no-reload").wait_ready()
     dev.get("/a/add/1")
     for words, code, sentence in WRONG:
         result = typed(project, "objects", "restore", *words)

@@ -15,6 +15,7 @@ import pytest
 
 from tests.acceptance.running_dev import WAIT_SECONDS, Dev, typed
 from tests.acceptance.test_cli_dev import Keyboard
+from tests.settings import settings
 
 SHOP = """\
 import json
@@ -76,10 +77,13 @@ class Till(WorkerEntrypoint):
         return self.ctx.props["tenant"]
 """
 
-SHOP_SETTINGS = """\
-name = "shop"
-main = "main.py"
-compatibility_date = "2026-11-01"
+SHOP_SETTINGS = (
+    settings("Desk", "DESKS", name="shop")
+    + """
+[[durable_objects.bindings]]
+name = "ROOMS"
+class_name = "Room"
+script_name = "auth"
 
 [[services]]
 binding = "AUTH"
@@ -95,20 +99,8 @@ binding = "OWN"
 service = "shop"
 entrypoint = "Till"
 props = { tenant = "acme" }
-
-[[durable_objects.bindings]]
-name = "ROOMS"
-class_name = "Room"
-script_name = "auth"
-
-[[durable_objects.bindings]]
-name = "DESKS"
-class_name = "Desk"
-
-[[migrations]]
-tag = "v1"
-new_sqlite_classes = ["Desk"]
 """
+)
 
 AUTH = """\
 import asyncio
@@ -160,27 +152,18 @@ class Default(WorkerEntrypoint):
         return [await hear(1), await hear(2)]
 """
 
-AUTH_SETTINGS = """\
-name = "auth"
-main = "main.py"
-compatibility_date = "2026-11-01"
-
+AUTH_SETTINGS = (
+    settings("Room", "ROOMS", name="auth")
+    + """
 [vars]
 WORKER = "auth"
-
-[[durable_objects.bindings]]
-name = "ROOMS"
-class_name = "Room"
-
-[[migrations]]
-tag = "v1"
-new_sqlite_classes = ["Room"]
 """
+)
 
 
-def project(folder: Path, settings: str, program: str) -> Path:
+def project(folder: Path, written: str, program: str) -> Path:
     folder.mkdir(exist_ok=True)
-    (folder / "durable.toml").write_text(settings)
+    (folder / "durable.toml").write_text(written)
     (folder / "main.py").write_text(program)
     return folder / "durable.toml"
 

@@ -124,7 +124,7 @@ def dev(tmp_path: Path, start_dev: Callable[..., Dev]) -> Dev:
         project(tmp_path / "front", FRONT_CONFIG, FRONT),
         project(tmp_path / "greeter", GREETER_CONFIG, GREETER),
     )
-    return start_dev(tmp_path, "-c", front, "-c", greeter).wait_ready()
+    return start_dev(tmp_path, "-c", front, "-c", greeter, "--no-reload").wait_ready()
 
 
 @pytest.mark.parametrize(

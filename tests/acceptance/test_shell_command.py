@@ -61,10 +61,10 @@ def project(tmp_path: Path) -> Path:
 @pytest.fixture
 def dev(project: Path, start_dev: Callable[..., Dev]) -> Dev:
     """With one object, `home`, that sleeps."""
-    first = start_dev(project).wait_ready()
+    first = start_dev(project, "--no-reload").wait_ready()
     assert first.get("/home")[0] == 200
     first.end()
-    return start_dev(project).wait_ready()
+    return start_dev(project, "--no-reload").wait_ready()
 
 
 class Prompt:
@@ -142,7 +142,7 @@ def test_write_lets_sql_change_the_object_and_the_prompt_outlives_the_emulator(
     assert prompt.says("sql('SELECT count(*) AS n FROM log')") == "[{'n': 0}]"
     dev.end()
     assert "no emulator runs here" in prompt.says("obj.increment()")
-    start_dev(project).wait_ready()
+    start_dev(project, "--no-reload").wait_ready()
     assert prompt.says("obj.increment()") == "2"
 
 

@@ -89,13 +89,13 @@ def files_of(project: Path) -> set[str]:
 
 
 def test_one_object_with_an_emulator_running_and_stopped(project: Path, start_dev: Callable[..., Dev]) -> None:
-    dev = start_dev(project).wait_ready()
+    dev = start_dev(project, "--no-reload").wait_ready()
     ask(dev, "home", "keep", {"apples": 3})
     dev.end()
     files, awake = files_of(project), constructed(project)
 
     for number, is_running in enumerate((False, True), 2):
-        dev = start_dev(project).wait_ready() if is_running else dev
+        dev = start_dev(project, "--no-reload").wait_ready() if is_running else dev
         found = typed(project, "sql", "Trial", "home", "SELECT name, :n AS n FROM names", "-p", f"n={number}", "--json")
         assert rows(found) == [{"name": "home", "n": number}]
         found = typed(project, "sql", "TRIALS", "home", "SELECT key, type, value FROM kv; SELECT 1 AS one", "--csv")
@@ -128,7 +128,7 @@ NUMBERS = "WITH RECURSIVE c(n) AS (VALUES(1) UNION ALL SELECT n + 1 FROM c WHERE
 
 
 def test_a_name_is_only_a_name_whatever_is_in_it(project: Path, start_dev: Callable[..., Dev]) -> None:
-    dev = start_dev(project).wait_ready()
+    dev = start_dev(project, "--no-reload").wait_ready()
     for name in HOSTILE:
         ask(dev, name, "keep", name)
     for name in HOSTILE:
@@ -145,7 +145,7 @@ def test_a_name_is_only_a_name_whatever_is_in_it(project: Path, start_dev: Calla
 
 
 def test_a_state_that_another_process_holds_is_named_with_its_pid(project: Path, start_dev: Callable[..., Dev]) -> None:
-    dev = start_dev(project).wait_ready()
+    dev = start_dev(project, "--no-reload").wait_ready()
     ask(dev, "home", "keep", 1)
     dev.end()
     with StateLock.acquire(project / ".durable" / "state", what="another tool"):

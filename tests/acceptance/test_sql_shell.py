@@ -45,7 +45,7 @@ def app(tmp_path: Path, start_dev: Callable[..., Dev]) -> Path:
     """Rooms `general` and `lounge` are stored; nothing runs."""
     (tmp_path / "durable.toml").write_text(settings("Room", "ROOMS"))
     (tmp_path / "main.py").write_text(PROGRAM)
-    run = start_dev(tmp_path).wait_ready()
+    run = start_dev(tmp_path, "--no-reload").wait_ready()
     for name in ("general", "lounge"):
         assert run.get(f"/{name}/")[0] == 200
     assert run.end() == 0
@@ -55,7 +55,7 @@ def app(tmp_path: Path, start_dev: Callable[..., Dev]) -> Path:
 
 @pytest.fixture(params=["stopped", "running"])
 def state(request: pytest.FixtureRequest, app: Path, start_dev: Callable[..., Dev]) -> Dev | None:
-    return start_dev(app).wait_ready() if request.param == "running" else None
+    return start_dev(app, "--no-reload").wait_ready() if request.param == "running" else None
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ def test_a_shell_goes_on_when_an_emulator_starts_and_stops(app: Path, open_shell
     shell = open_shell()
     assert answer(shell, ".mode list") == ""
     assert answer(shell, "SELECT count(*) FROM messages;") == "count(*)\n2\n"
-    run = start_dev(app).wait_ready()
+    run = start_dev(app, "--no-reload").wait_ready()
     assert run.get("/general/")[0] == 200
     assert answer(shell, "SELECT count(*) FROM messages;") == "count(*)\n4\n"
     assert run.end() == 0

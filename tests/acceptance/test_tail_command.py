@@ -90,7 +90,7 @@ def follow(folder: Path) -> Iterator[Callable[..., Follower]]:
 
 
 def test_what_the_program_prints_stands_in_the_log_with_its_object(folder: Path, start_dev: Callable[..., Dev]) -> None:
-    dev = start_dev(folder).wait_ready()
+    dev = start_dev(folder, "--no-reload").wait_ready()
     dev.get("/a/several")
     dev.get("/a/processes")
     dev.wait_told("GET /a/processes 200")
@@ -107,7 +107,7 @@ def test_what_the_program_prints_stands_in_the_log_with_its_object(folder: Path,
 
 
 def test_what_was_printed_before_a_crash_stands_above_it(folder: Path, start_dev: Callable[..., Dev]) -> None:
-    dev = start_dev(folder).wait_ready()
+    dev = start_dev(folder, "--no-reload").wait_ready()
     dev.get("/a/exit")
     died = dev.wait_told("exited with code 3")
     dev.end()
@@ -115,7 +115,7 @@ def test_what_was_printed_before_a_crash_stands_above_it(folder: Path, start_dev
 
 
 def test_json_lines_have_the_output_too(folder: Path, start_dev: Callable[..., Dev]) -> None:
-    dev = start_dev(folder, "--log-format", "json").wait_ready()
+    dev = start_dev(folder, "--log-format", "json", "--no-reload").wait_ready()
     dev.get("/a/plain")
     line = json.loads(dev.wait_told('"text": "hello"'))
     dev.end()
@@ -128,7 +128,7 @@ def test_json_lines_have_the_output_too(folder: Path, start_dev: Callable[..., D
 def test_a_tail_tells_what_dev_tells_and_ctrl_c_ends_it(
     folder: Path, start_dev: Callable[..., Dev], follow: Callable[..., Follower]
 ) -> None:
-    dev = start_dev(folder).wait_ready()
+    dev = start_dev(folder, "--no-reload").wait_ready()
     everything, one = follow(), follow("ChatRoom", "a")
     assert everything.err == ["tailing app; Ctrl+C ends it"]
     assert one.err == ['tailing ChatRoom "a"; Ctrl+C ends it']
@@ -151,7 +151,7 @@ def test_a_tail_tells_what_dev_tells_and_ctrl_c_ends_it(
 def test_verbose_shows_objects_that_wake_and_leave(
     folder: Path, start_dev: Callable[..., Dev], follow: Callable[..., Follower]
 ) -> None:
-    dev = start_dev(folder, "-v").wait_ready()
+    dev = start_dev(folder, "-v", "--no-reload").wait_ready()
     tail = follow("-v")
     dev.get("/a/plain")
     tail.wait_line("GET /a/plain")
@@ -165,7 +165,7 @@ def test_verbose_shows_objects_that_wake_and_leave(
 def test_json_lines_of_a_tail_are_those_of_dev(
     folder: Path, start_dev: Callable[..., Dev], follow: Callable[..., Follower]
 ) -> None:
-    dev = start_dev(folder, "--log-format", "json").wait_ready()
+    dev = start_dev(folder, "--log-format", "json", "--no-reload").wait_ready()
     tail = follow("--json")
     dev.get("/a/plain")
     told = json.loads(dev.wait_told('"request_served"'))
@@ -180,7 +180,7 @@ def test_json_lines_of_a_tail_are_those_of_dev(
 def test_the_end_of_the_emulator_ends_a_tail(
     folder: Path, start_dev: Callable[..., Dev], follow: Callable[..., Follower], number: int, words: str
 ) -> None:
-    dev = start_dev(folder).wait_ready()
+    dev = start_dev(folder, "--no-reload").wait_ready()
     tail = follow()
     dev.end(number)
     assert tail.wait_end() == 0
@@ -193,7 +193,7 @@ def test_without_an_emulator_there_is_nothing_to_follow(folder: Path, start_dev:
     assert never.stderr.startswith("error: no emulator runs here")
     assert "fix: durable dev" in never.stderr
     assert not (folder / ".durable").exists()
-    start_dev(folder).wait_ready().end()
+    start_dev(folder, "--no-reload").wait_ready().end()
     assert typed(folder, "tail").returncode == 2
 
 
@@ -209,14 +209,14 @@ def test_without_an_emulator_there_is_nothing_to_follow(folder: Path, start_dev:
 def test_what_cannot_be_followed_is_said(
     folder: Path, start_dev: Callable[..., Dev], words: list[str], code: int, told: str
 ) -> None:
-    start_dev(folder).wait_ready()
+    start_dev(folder, "--no-reload").wait_ready()
     result = typed(folder, "tail", *words)
     assert result.returncode == code
     assert told in result.stderr
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(folder: Path, start_dev: Callable[..., Dev]) -> None:
-    dev = start_dev(folder).wait_ready()
+    dev = start_dev(folder, "--no-reload").wait_ready()
     end, descriptor = os.pipe()
     process = subprocess.Popen([*DURABLE, "tail"], cwd=folder, stdout=descriptor, stderr=subprocess.PIPE, text=True)
     os.close(descriptor)

@@ -40,17 +40,22 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", folder, cwd=REPO)
     wheels = list(folder.glob("durable-*.whl"))
     assert len(wheels) == 1, wheels
-    run(sys.executable, "-m", "venv", "venv", cwd=folder)
+    # Without a pip of its own, which takes as long to install as all the rest: the one at hand installs into it.
+    run(sys.executable, "-m", "venv", "--without-pip", "venv", cwd=folder)
     python = folder / "venv/bin/python"
-    run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", wheels[0], cwd=folder)
+    run(*pip(python), "install", "--quiet", "--no-input", wheels[0], cwd=folder)
     return python.parent
+
+
+def pip(python: Path) -> tuple[str | Path, ...]:
+    return (sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check")
 
 
 def test_nothing_is_taken_from_the_sources(installed: Path, tmp_path: Path) -> None:
     where = "import durable, durable_cli; print(durable.__file__); print(durable_cli.__file__)"
     for file in run(installed / "python", "-c", where, cwd=tmp_path).splitlines():
         assert Path(file).is_relative_to(installed.parent), file
-    run(installed / "python", "-m", "pip", "check", "--disable-pip-version-check", cwd=tmp_path)
+    run(*pip(installed / "python"), "check", cwd=tmp_path)
 
 
 def test_init_dev_sql_and_migrate_work_there(installed: Path, tmp_path: Path, start_dev: Callable[..., Dev]) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,15 @@ class Paired(DurableObject):
 
     def play_plainly(self, number: int, *args: Any) -> Any:
         return PARTS[number](self, *args)
+
+
+class Keeping(Paired):
+    """Remembers what it was called with, and what it was told to keep."""
+
+    def __init__(self, ctx: Any, env: Any) -> None:
+        super().__init__(ctx, env)
+        self.heard: list[Any] = []
+        self.kept: Any = None
 
 
 class Pair:
@@ -180,3 +191,17 @@ class Pair:
                 link.send(wire.Drain(0.1))
                 await asyncio.wait_for(host.finished, 20)
                 link.lost(reloading=True)
+
+
+@asynccontextmanager
+async def paired(folder: Path, shards: int, actor: type[Paired]) -> AsyncIterator[Pair]:
+    """Started, and stopped at the end; what the program's import left in this process is taken back."""
+    path, finders = list(sys.path), list(sys.meta_path)
+    found = Pair(folder, shards)
+    await found.start(actor)
+    try:
+        yield found
+    finally:
+        await found.stop()
+        sys.path[:], sys.meta_path[:] = path, finders
+        sys.modules.pop("main", None)

@@ -169,6 +169,8 @@ async def running(
             await run.emulator.start()
             yield run
         finally:
+            # A client whose test reads no more answers no close frame, and the end would wait for its answer.
+            await run.client.close()
             await run.emulator.stop()
         assert children() <= before, "a host outlived the emulator"
 

@@ -207,7 +207,7 @@ async def test_no_secret_reaches_a_client_or_the_terminal(run: Running, accept: 
 async def test_a_secret_of_the_environment_is_hidden_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STRIPE_API_KEY", "whsec_0123456789")
     program = PROGRAM.replace(".say(text, n=2)", '.say(__import__("os").environ["STRIPE_API_KEY"])')
-    async with running(tmp_path, program, SETTINGS) as run:
+    async with running(tmp_path, program, SETTINGS, watch=False) as run:
         _, page = await run.get("/a/ask/b/x")
         report = (await run.event(UserCodeFailed)).report
 
@@ -219,7 +219,7 @@ async def test_without_its_name_among_the_secrets_the_key_would_be_seen(tmp_path
     # The twin: the same value as a plain variable under a name that tells nothing.
     program = PROGRAM.replace("env.API_KEY", "env.COLOUR")
     plain = SETTINGS.replace("[dev]", f"[vars]\nCOLOUR = '{SECRET}'\n[dev]")
-    async with running(tmp_path, program, plain) as run:
+    async with running(tmp_path, program, plain, watch=False) as run:
         _, page = await run.get("/a/leak/message")
         await run.event(UserCodeFailed)
 

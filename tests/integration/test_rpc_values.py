@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import sys
 import weakref
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -21,15 +20,10 @@ from durable.sdk.blobs import Blob, File
 from durable.sdk.rpc import RpcStub
 from durable.sdk.stub import Destination, ServiceStub
 from durable.wire import messages as wire
-from tests.integration.paired import PARTS, Pair, Paired, part
+from tests.integration.paired import PARTS, Keeping, Pair, paired, part
 
 
-class Thing(Paired):
-    def __init__(self, ctx: Any, env: Any) -> None:
-        super().__init__(ctx, env)
-        self.heard: list[Any] = []
-        self.kept: Any = None
-
+class Thing(Keeping):
     def echo(self, *args: Any, **kwargs: Any) -> Any:
         return args, kwargs
 
@@ -52,13 +46,8 @@ class Thing(Paired):
 
 @pytest.fixture(params=[1, 2], ids=["one host", "two hosts"])
 async def pair(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Pair]:
-    path, finders = list(sys.path), list(sys.meta_path)
-    found = Pair(tmp_path, request.param)
-    await found.start(Thing)
-    yield found
-    await found.stop()
-    sys.path[:], sys.meta_path[:] = path, finders
-    sys.modules.pop("main", None)
+    async with paired(tmp_path, request.param, Thing) as found:
+        yield found
 
 
 async def test_values_keep_their_python_types_and_nothing_is_shared(pair: Pair) -> None:

@@ -34,7 +34,7 @@ DIES = "import os\nos._exit(3)\n"
 
 # --- start and end ----------------------------------------------------------------------------------------------------
 async def test_a_started_emulator_serves_and_tells_tools_where_it_is(tmp_path: Path):
-    async with running(tmp_path) as run:
+    async with running(tmp_path, watch=False) as run:
         run_file = tmp_path / ".durable" / "run" / "emulator.json"
         content = json.loads(run_file.read_text())
 
@@ -47,17 +47,17 @@ async def test_a_started_emulator_serves_and_tells_tools_where_it_is(tmp_path: P
 
 
 async def test_stopping_twice_is_harmless_and_the_state_can_be_used_again(tmp_path: Path):
-    async with running(tmp_path) as run:
+    async with running(tmp_path, watch=False) as run:
         assert await run.get("/count/a") == (200, "1")
         await run.emulator.stop()
         await run.emulator.stop()
 
-    async with running(tmp_path) as run:
+    async with running(tmp_path, watch=False) as run:
         assert await run.get("/count/a") == (200, "2")
 
 
 async def test_a_second_emulator_on_the_same_state_is_told_who_has_it(tmp_path: Path):
-    async with running(tmp_path) as run:
+    async with running(tmp_path, watch=False) as run:
         second = run.make()
         with pytest.raises(StateInUseError, match=rf"is in use by pid {os.getpid()} \(durable dev, since "):
             await second.start()

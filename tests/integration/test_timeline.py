@@ -81,19 +81,23 @@ async def told(app: Running, query: str = "") -> dict[str, Any]:
     return dict(json.loads(text))
 
 
+def lines_of(answer: dict[str, Any]) -> list[tuple[str, str, str]]:
+    return [(event["kind"], event["what"], event["outcome"]) for event in answer["events"]]
+
+
 async def told_of(app: Running, name: str) -> list[tuple[str, str, str]]:
-    events = (await told(app, f"?class=Counter&name={name}"))["events"]
-    return [(event["kind"], event["what"], event["outcome"]) for event in events]
+    return lines_of(await told(app, f"?class=Counter&name={name}"))
 
 
 async def wait_told(app: Running, line: tuple[str, str, str]) -> None:
+    """Of any object: one that is only about to be made is not found by its name."""
     async with asyncio.timeout(WAIT_SECONDS):
-        while line not in await told_of(app, "a"):
+        while line not in lines_of(await told(app)):
             await asyncio.sleep(0.01)
 
 
 async def test_a_request_and_everything_below_it_are_told_in_order(tmp_path: Path) -> None:
-    async with running(tmp_path, PROGRAM) as app:
+    async with running(tmp_path, PROGRAM, watch=False) as app:
         assert (await app.get("/general/read?token=hunter2"))[0] == 200
         await app.get("/")
         answer = await told(app, "?class=COUNTER&name=general")
@@ -125,7 +129,7 @@ async def test_a_request_and_everything_below_it_are_told_in_order(tmp_path: Pat
     ],
 )
 async def test_what_failed_says_with_what(tmp_path: Path, path: str, line: tuple[str, str, str]) -> None:
-    async with running(tmp_path, PROGRAM) as app:
+    async with running(tmp_path, PROGRAM, watch=False) as app:
         await app.get(f"/a/{path}")
         lines = await told_of(app, "a")
     assert line in [(kind, what, outcome[: len(line[2])]) for kind, what, outcome in lines]
@@ -133,7 +137,7 @@ async def test_what_failed_says_with_what(tmp_path: Path, path: str, line: tuple
 
 @pytest.mark.parametrize("hosts", [1, 2])
 async def test_a_call_stands_in_the_timeline_of_both_objects(tmp_path: Path, hosts: int) -> None:
-    async with running(tmp_path, PROGRAM, hosts=hosts) as app:
+    async with running(tmp_path, PROGRAM, hosts=hosts, watch=False) as app:
         await app.get("/caller/ask")
         asked = [what for kind, what, _ in await told_of(app, "caller") if kind == "asks"]
         called = [(kind, what) for kind, what, _ in await told_of(app, "b")]
@@ -142,7 +146,7 @@ async def test_a_call_stands_in_the_timeline_of_both_objects(tmp_path: Path, hos
 
 
 async def test_each_event_is_told_once_to_whoever_goes_on_asking(tmp_path: Path) -> None:
-    async with running(tmp_path, PROGRAM, hosts=2) as app:
+    async with running(tmp_path, PROGRAM, hosts=2, watch=False) as app:
         since, seen = 0, 0
 
         async def ask_again() -> None:
@@ -164,7 +168,7 @@ async def test_each_event_is_told_once_to_whoever_goes_on_asking(tmp_path: Path)
 
 
 async def test_looking_wakes_nobody_and_makes_nobody(tmp_path: Path) -> None:
-    async with running(tmp_path, PROGRAM) as app:
+    async with running(tmp_path, PROGRAM, watch=False) as app:
         await app.get("/a/read")
         headers = {"Authorization": f"Bearer {app.emulator.token}"}
         await app.emulator.presence.evict_all()
@@ -200,7 +204,7 @@ async def test_a_host_that_dies_takes_its_memory_along_and_is_told(tmp_path: Pat
 
 
 async def test_a_client_that_goes_away_is_told_as_that(tmp_path: Path) -> None:
-    async with running(tmp_path, PROGRAM) as app:
+    async with running(tmp_path, PROGRAM, watch=False) as app:
         asking = asyncio.create_task(app.get("/a/wait"))
         await app.until(lambda: app.in_flight > 0)
         await wait_told(app, ("construct", "", "ok"))
@@ -218,7 +222,7 @@ async def test_half_a_character_is_told_as_an_escape_and_keeps_no_reload_waiting
 
 
 async def test_whatever_code_does_to_its_request_it_ends_and_stays_short(tmp_path: Path) -> None:
-    async with running(tmp_path, PROGRAM) as app:
+    async with running(tmp_path, PROGRAM, watch=False) as app:
         status, _ = await app.get("/a/odd")
         lines = [*await told_of(app, "a"), *await told_of(app, "b")]
     assert status == 500
@@ -227,7 +231,7 @@ async def test_whatever_code_does_to_its_request_it_ends_and_stays_short(tmp_pat
 
 
 async def test_what_an_object_asks_of_the_outside_is_told_without_secrets(tmp_path: Path) -> None:
-    async with running(tmp_path, PROGRAM) as app:
+    async with running(tmp_path, PROGRAM, watch=False) as app:
         address = app.emulator.url.replace("http://", "http://user:hunter2@")
         status, _ = await app.get("/a/outside", headers={"X-Address": address})
         lines = await told_of(app, "a")
@@ -265,7 +269,7 @@ async def test_a_stuck_host_is_named_and_the_rest_is_told(tmp_path: Path) -> Non
 
 async def test_without_a_class_the_latest_of_all_are_told(tmp_path: Path) -> None:
     other = settings("Counter", "COUNTER") + "\n[dev]\nport = 0\n"
-    async with running(tmp_path, PROGRAM, other) as app:
+    async with running(tmp_path, PROGRAM, other, watch=False) as app:
         for name in "abc":
             await app.get(f"/{name}/x")
         await app.get("/")

@@ -31,6 +31,7 @@ __all__ = ["Inspection", "Parameters", "inspect"]
 ROW_BYTES: Final = 64
 VALUE_BYTES: Final = 16
 """What a row and a value count as, beside the bytes of texts and blobs: about their size in memory."""
+_NOTHING: Final = contextlib.nullcontext()
 
 
 class Inspection(Struct, frozen=True):
@@ -69,13 +70,12 @@ def inspect(
     if database is None:
         raise StorageError("the object has no data")
     clock = _Clock(seconds_max)
-    with contextlib.ExitStack() as around:
-        around.enter_context(_interrupted(database, clock))
-        if "kv" in query.lower():
-            around.enter_context(kv_view(database, clock.check))
-        if write:
-            around.enter_context(_set_back(database))
-            around.enter_context(transaction.for_tool())
+    with (
+        _interrupted(database, clock),
+        kv_view(database, clock.check) if "kv" in query.lower() else _NOTHING,
+        _set_back(database) if write else _NOTHING,
+        transaction.for_tool() if write else _NOTHING,
+    ):
         script = _Script(sql, parameters, Trust.USER if write else Trust.READER, _Caps(rows_max, bytes_max, clock))
         try:
             return script.run(query)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 import apsw
 
 from durable.limits import SQL_TEXT_BYTES_MAX
 from durable.storage.sql.statement import EMPTY
+
+_SCRIPTS_KEPT: Final = 8
+"""One query of many objects is the same for each."""
 
 # What is quoted or commented hides its semicolons; what never ends hides the rest, so that nothing is read twice.
 _TOKEN: Final = re.compile(
@@ -19,8 +23,13 @@ _TOKEN: Final = re.compile(
 )
 
 
-def statements_of(script: str) -> Iterator[tuple[int, str]]:
+@lru_cache(_SCRIPTS_KEPT)
+def statements_of(script: str) -> tuple[tuple[int, str], ...]:
     """(offset in bytes, text) of every statement, its semicolon included; blanks and comments alone are none."""
+    return tuple(_statements(script))
+
+
+def _statements(script: str) -> Iterator[tuple[int, str]]:
     begin = offset = 0
     for match in _TOKEN.finditer(script):
         if match[0] != ";":

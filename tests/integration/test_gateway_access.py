@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-import durable.gateway.access as access_module
+import durable.gateway.front as front_module
 from durable.gateway.access import Access, split_target
 from durable.gateway.events import GatewayFault, RequestRefused
 from tests.integration.raw_http import Answer, ask, connected
@@ -285,7 +285,7 @@ class Rebuilt(Access):
 async def test_a_rule_that_is_broken_shows_in_the_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, twin: Any, noticed: str
 ) -> None:
-    monkeypatch.setattr(access_module, "Access", twin)
+    monkeypatch.setattr(front_module, "Access", twin)
 
     async with running(tmp_path, PROGRAM, LISTED, watch=False) as run:
         assert noticed in await misjudged(run)

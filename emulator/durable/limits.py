@@ -449,6 +449,9 @@ FLEET_AT_ONCE_MAX: Final = 16
 """Objects that a running emulator migrates at the same time, each of them in its host (ours)."""
 
 # --- storage --------------------------------------------------------------------------------------------------
+LOCK_HOLDER_ENDS_SECONDS_MAX: Final = 3.0
+"""How long the processes of a killed emulator may hold its state directory before the next one is refused; a host
+ends when it finds its gateway gone, at the latest at the end of its start (ours)."""
 KV_KEY_BYTES_MAX: Final = 2048
 """UTF-8 bytes of one key (platform)."""
 SQL_DATABASE_BYTES_MAX: Final = 10 * 1024 * MIB

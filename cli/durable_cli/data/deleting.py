@@ -7,8 +7,9 @@ from pathlib import Path
 
 from durable_cli.data.door import DataDoor
 from durable_cli.data.listing_types import ListQuery
+from durable_cli.data.progress import Progress
 from durable_cli.data.snapshots import Snapshot, take
-from durable_cli.data.whole_class import Progress, each_object, raise_failures
+from durable_cli.data.whole_class import each_object, raise_failures
 from durable_cli.project import Project
 
 

@@ -24,8 +24,9 @@ from durable_cli.data.image_contents import parts_of
 from durable_cli.data.json_lines import ObjectBegins, head, lines_of
 from durable_cli.data.listing_types import ListedObject
 from durable_cli.data.object_folder import FolderHead, FolderWriter, own_file
+from durable_cli.data.progress import Progress
 from durable_cli.data.sql_dump import script_of
-from durable_cli.data.whole_class import Progress, each_object, raise_failures
+from durable_cli.data.whole_class import each_object, raise_failures
 from durable_cli.objects.finding import Target
 
 SQLITE: Final = "sqlite"

@@ -19,15 +19,13 @@ from durable_cli.data.door import Answer, DataDoor, each_in_parallel
 from durable_cli.data.image_draft import ImageDraft
 from durable_cli.data.json_lines import ObjectBegins, ObjectEnds, events_of
 from durable_cli.data.object_folder import read_entries, read_head
+from durable_cli.data.progress import Progress
 from durable_cli.data.sql_dump import parts_of_script
 from durable_cli.objects.finding import Target
 from durable_cli.report import shown_path
 
 _SQLITE_MAGIC: Final = b"SQLite format 3\0"
 _OBJECT_LINE: Final = b'{"object":'
-
-Progress = Callable[[int, int], None]
-"""Told how many objects are done, and of how many; 0: nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)

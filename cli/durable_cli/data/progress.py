@@ -7,17 +7,17 @@ from contextlib import contextmanager
 
 from durable_cli.progress_bar import ProgressBar
 
-Told = Callable[..., None]
-"""`told(3)`, or `told(3, 10)` where the end is known."""
+Progress = Callable[[int, int], None]
+"""Told how many objects are done, and of how many; 0: nobody knows."""
 
 
 @contextmanager
-def progress() -> Generator[Callable[[str], Told]]:
+def progress() -> Generator[Callable[[str], Progress]]:
     """`with progress() as phase: work(told=phase("export"))`; the bar is ended before anything else is printed."""
     bar = ProgressBar()
 
-    def phase(name: str) -> Told:
-        def told(done: int, total: int = 0) -> None:
+    def phase(name: str) -> Progress:
+        def told(done: int, total: int) -> None:
             bar.show(name, done, max(done, total) if total else 0, 0)
 
         return told

@@ -21,7 +21,8 @@ from durable.limits import SEED_BYTES_MAX
 from durable.values.json_form import from_json
 from durable_cli.data.door import DataDoor
 from durable_cli.data.image_draft import ImageDraft
-from durable_cli.data.importing import Imported, Incoming, Progress, give_each
+from durable_cli.data.importing import Imported, Incoming, give_each
+from durable_cli.data.progress import Progress
 from durable_cli.objects.finding import Target
 from durable_cli.report import shown_path
 

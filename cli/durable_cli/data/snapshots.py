@@ -21,7 +21,8 @@ from durable_cli.console import printable
 from durable_cli.data.door import Answer, DataDoor
 from durable_cli.data.exporting import SQLITE, copy_into
 from durable_cli.data.object_folder import FolderEntry, FolderHead, FolderWriter, read_entries, read_head
-from durable_cli.data.whole_class import Progress, raise_failures
+from durable_cli.data.progress import Progress
+from durable_cli.data.whole_class import raise_failures
 from durable_cli.objects.finding import Target
 from durable_cli.project import Project
 

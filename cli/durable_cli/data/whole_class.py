@@ -9,14 +9,12 @@ from durable.errors import NotFoundError, StorageError
 from durable.limits import LIST_OBJECTS_MAX
 from durable_cli.data.door import DataDoor, each_in_parallel
 from durable_cli.data.listing_types import ListedObject, ListQuery, every_object
+from durable_cli.data.progress import Progress
 from durable_cli.objects.finding import Target
 
 Result = TypeVar("Result")
 
 _FAILURES_SHOWN_MAX: Final = 5
-
-Progress = Callable[[int, int], None]
-"""Told how many objects are done, and of how many."""
 
 
 def each_object(

@@ -13,12 +13,14 @@ import fcntl
 import json
 import os
 import socket
+import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any, cast
+from typing import Any, Final, NamedTuple, cast
 
 from durable.clock import Clock, SystemClock
 from durable.errors import StateInUseError
+from durable.limits import LOCK_HOLDER_ENDS_SECONDS_MAX
 from durable.storage.layout import FILE_MODE, StateLayout, unusable
 
 __all__ = ["StateLock"]
@@ -26,6 +28,8 @@ __all__ = ["StateLock"]
 CONTENT_BYTES_MAX = 4096
 REPLACED_FILE_TRIES_MAX = 10
 """How often the lock file may be swapped under us before that is called a failure."""
+
+_POLL_SECONDS: Final = 0.01
 
 
 class StateLock:
@@ -39,17 +43,21 @@ class StateLock:
     def acquire(cls, state: Path, *, what: str, clock: Clock | None = None) -> StateLock:
         """Take the lock at once or raise `StateInUseError`; `what` is the command, for whoever comes second.
 
+        When the holder was killed, the processes that it started are given `LOCK_HOLDER_ENDS_SECONDS_MAX` to end too.
         Makes the state directory when it is missing. Raises `UserInputError` when it cannot be used.
         """
         layout = StateLayout(state)
         layout.ensure()
-        now_ms = (clock or SystemClock()).wall_ms()
+        clock = clock or SystemClock()
+        now_ms, until = clock.wall_ms(), clock.monotonic() + LOCK_HOLDER_ENDS_SECONDS_MAX
         try:
-            descriptor = _open_locked(layout.lock_file)
+            while (descriptor := _open_locked(layout.lock_file)) is None:
+                holder = _holder(layout.lock_file, now_ms)
+                if not holder.has_ended or clock.monotonic() >= until:
+                    raise StateInUseError(str(layout.state), holder.text)
+                time.sleep(_POLL_SECONDS)
         except OSError as error:
             raise unusable(layout.lock_file, error) from error
-        if descriptor is None:
-            raise StateInUseError(str(layout.state), _holder(layout.lock_file, now_ms))
         try:
             _sign(descriptor, what, now_ms)
         except OSError as error:
@@ -105,8 +113,13 @@ def _sign(descriptor: int, what: str, now_ms: int) -> None:
     os.ftruncate(descriptor, len(text))
 
 
-def _holder(path: Path, now_ms: int) -> str:
+class _Holder(NamedTuple):
+    text: str
     """`pid 123 (durable dev, since 12:01:07)`, as far as the file tells."""
+    has_ended: bool
+
+
+def _holder(path: Path, now_ms: int) -> _Holder:
     try:
         with open(path, encoding="utf-8", errors="replace") as stream:
             parsed: Any = json.JSONDecoder().raw_decode(stream.read(CONTENT_BYTES_MAX))[0]
@@ -114,12 +127,11 @@ def _holder(path: Path, now_ms: int) -> str:
         pid, what, since_ms = int(content["pid"]), str(content["what"]), int(content["since"])
         host, since = str(content["host"]), _time_of_day(since_ms, now_ms)
     except (OSError, ValueError, TypeError, KeyError, OverflowError):
-        return "another process"
+        return _Holder("another process", has_ended=False)
     elsewhere = host != socket.gethostname()
     holder = f"pid {pid}{f' on {host}' if elsewhere else ''} ({what}, since {since})"
-    if not elsewhere and not _is_alive(pid):
-        holder += ", which has ended; a process that it started still runs"
-    return holder
+    has_ended = not elsewhere and not _is_alive(pid)
+    return _Holder(holder + ", which has ended; a process that it started still runs" * has_ended, has_ended)
 
 
 def _time_of_day(wall_ms: int, now_ms: int) -> str:

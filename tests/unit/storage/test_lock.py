@@ -10,12 +10,14 @@ import socket
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from durable.clock import ManualClock
 from durable.errors import StateInUseError, UserInputError
+from durable.limits import LOCK_HOLDER_ENDS_SECONDS_MAX
 from durable.storage.lock import StateLock
 
 
@@ -108,7 +110,8 @@ def test_the_lock_of_a_process_that_was_killed_is_free(tmp_path: Path) -> None:
         [
             sys.executable,
             "-c",
-            "import sys, pathlib; from durable.storage.lock import StateLock\n"
+            "import sys, pathlib; from durable.limits import LOCK_HOLDER_ENDS_SECONDS_MAX
+from durable.storage.lock import StateLock\n"
             f"lock = StateLock.acquire(pathlib.Path({str(tmp_path)!r}), what='durable dev')\n"
             "print('held', flush=True); sys.stdin.read()",
         ],
@@ -139,13 +142,49 @@ def test_the_lock_is_held_until_the_last_process_that_inherited_it_is_gone(tmp_p
         pass
 
 
-def test_a_holder_that_ended_before_its_children_is_said_to_have_ended(tmp_path: Path) -> None:
+@pytest.fixture
+def ended_holder(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The child that still holds the lock of a process that has ended."""
     ended = subprocess.Popen(["true"])
     ended.wait()
+    lock = StateLock.acquire(tmp_path, what="durable dev")
+    child = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, pass_fds=(lock.fd,))
+    lock.release()
+    content = json.loads((tmp_path / ".lock").read_text())
+    (tmp_path / ".lock").write_text(json.dumps({**content, "pid": ended.pid}))
+    yield child
+    child.communicate()
+
+
+def test_the_children_of_a_holder_that_has_ended_are_given_time_to_end_too(
+    tmp_path: Path, ended_holder: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end_child(seconds: float) -> None:
+        assert ended_holder.stdin is not None
+        ended_holder.stdin.close()
+        ended_holder.wait()
+
+    monkeypatch.setattr("durable.storage.lock.time.sleep", end_child)
     with StateLock.acquire(tmp_path, what="durable dev"):
-        content = json.loads((tmp_path / ".lock").read_text())
-        (tmp_path / ".lock").write_text(json.dumps({**content, "pid": ended.pid}))
-        assert refused(tmp_path).endswith("), which has ended; a process that it started still runs")
+        pass
+    assert ended_holder.returncode == 0
+
+
+def test_a_holder_whose_children_never_end_is_said_to_have_ended(
+    tmp_path: Path, ended_holder: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = ManualClock()
+    waited = 0.0
+
+    def pass_time(seconds: float) -> None:
+        nonlocal waited
+        waited += seconds
+        clock.advance(seconds)
+
+    monkeypatch.setattr("durable.storage.lock.time.sleep", pass_time)
+    assert refused(tmp_path, clock).endswith("), which has ended; a process that it started still runs")
+    assert waited == pytest.approx(LOCK_HOLDER_ENDS_SECONDS_MAX, abs=0.1)
+    assert ended_holder.poll() is None
 
 
 def test_a_process_that_is_started_without_being_handed_the_lock_does_not_hold_it(tmp_path: Path) -> None:

@@ -110,8 +110,7 @@ def test_the_lock_of_a_process_that_was_killed_is_free(tmp_path: Path) -> None:
         [
             sys.executable,
             "-c",
-            "import sys, pathlib; from durable.limits import LOCK_HOLDER_ENDS_SECONDS_MAX
-from durable.storage.lock import StateLock\n"
+            "import sys, pathlib; from durable.storage.lock import StateLock\n"
             f"lock = StateLock.acquire(pathlib.Path({str(tmp_path)!r}), what='durable dev')\n"
             "print('held', flush=True); sys.stdin.read()",
         ],

@@ -14,7 +14,8 @@ from pathlib import Path
 from benchmarks import socket_client, subjects
 from benchmarks.measure import Series
 from benchmarks.servers import Unavailable, start
-from durable_cli.client import Client, find_emulator
+from durable_cli.client import Client
+from durable_cli.emulator_address import find_emulator
 
 WAKE_MS_MAX = 3.0
 WAKES = 60

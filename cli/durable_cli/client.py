@@ -1,4 +1,4 @@
-"""Speaks with a running emulator through `/__durable/*`: finds it, asks, turns refusals into our exceptions.
+"""Speaks with a running emulator through `/__durable/*`: asks, and turns refusals into our exceptions.
 
 Standard library only, no aiohttp: a tool that reads three rows must not wait for it. Must not know what is asked.
 """
@@ -9,8 +9,6 @@ import contextlib
 import http.client
 import json
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final, cast
 from urllib.parse import urlsplit
 
@@ -24,42 +22,14 @@ from durable.errors import (
     UserInputError,
 )
 from durable_cli.console import printable
+from durable_cli.emulator_address import NotRunningError, RunningEmulator
 
-ADDRESS_FILE: Final = "emulator.json"
-ADDRESS_BYTES_MAX: Final = 64 * 1024
 ANSWER_BYTES_MAX: Final = 256 * 1024 * 1024
 """Largest answer that is read; rows are bounded long before by what asks for them."""
 TIMEOUT_SECONDS: Final = 60.0
 """Longest silence of an emulator that was asked; its own limits on SQL are shorter."""
 
 _LOOPBACK_FOR: Final[Mapping[str, str]] = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-
-
-class NotRunningError(DurableError):
-    """No emulator answers for this state directory; the files may be opened instead, under the lock."""
-
-
-@dataclass(frozen=True)
-class RunningEmulator:
-    """`{"pid": 4711, "url": "http://127.0.0.1:8787", "token": "…", "started_ms": 1700000000000}`"""
-
-    pid: int
-    url: str
-    token: str = field(repr=False)
-
-
-def find_emulator(run_folder: Path) -> RunningEmulator | None:
-    """The emulator that wrote its address last; it may be gone. None when there is no address that can be read."""
-    try:
-        with open(run_folder / ADDRESS_FILE, "rb") as file:
-            content: object = json.loads(file.read(ADDRESS_BYTES_MAX))
-    except (OSError, ValueError, RecursionError):
-        return None
-    match content:
-        case {"pid": int(pid), "url": str(url), "token": str(token)} if urlsplit(url).scheme == "http":
-            return RunningEmulator(pid, url, token)
-        case _:
-            return None
 
 
 class Client:

@@ -184,7 +184,7 @@ def with_state(
     # Imported here: `durable dev` loads this file and needs none of them.
     from durable.storage.layout import StateLayout
     from durable.storage.lock import StateLock
-    from durable_cli.client import Client, NotRunningError, find_emulator
+    from durable_cli.emulator_address import NotRunningError, find_emulator
 
     tries = 0
     while True:
@@ -195,13 +195,15 @@ def with_state(
             emulator = find_emulator(project.run)
             # An address that an earlier emulator left may be someone else's by now: only the holder gets the token.
             if emulator is not None and error.holder.startswith(f"pid {emulator.pid} "):
+                from durable_cli.client import Client
+
                 try:
                     client = Client(emulator)
                     _check_environment(client, project.config.environment)
                     return on_emulator(client)
                 except NotRunningError:
                     pass
-            if tries >= IN_USE_TRIES:
+            if error.has_ended or tries >= IN_USE_TRIES:
                 raise
             pause(IN_USE_PAUSE_SECONDS)
         else:

@@ -186,10 +186,12 @@ class NotFoundError(UserInputError):
 class StateInUseError(DurableError):
     """Another emulator or tool holds the state directory."""
 
-    def __init__(self, directory: str, holder: str) -> None:
+    def __init__(self, directory: str, holder: str, *, has_ended: bool = False) -> None:
+        """`has_ended`: the holder itself is gone, and what it started was waited for in vain."""
         super().__init__(f"{directory} is in use by {holder}")
         self.directory = directory
         self.holder = holder
+        self.has_ended = has_ended
 
 
 class UserCodeError(DurableError):

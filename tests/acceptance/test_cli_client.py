@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from durable.errors import MigrationError, NotFoundError, SqlError, UserInputError
-from durable_cli.client import Client, NotRunningError, RunningEmulator, find_emulator
+from durable_cli.client import Client
+from durable_cli.emulator_address import NotRunningError, RunningEmulator, find_emulator
 
 
 class Answering(ThreadingHTTPServer):

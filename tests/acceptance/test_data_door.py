@@ -13,9 +13,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from durable.errors import NotFoundError, StorageError, UserInputError
-from durable_cli.client import Client, find_emulator
+from durable_cli.client import Client
 from durable_cli.data.door import DataDoor, with_door
 from durable_cli.data.listing_types import ListQuery
+from durable_cli.emulator_address import find_emulator
 from durable_cli.objects.finding import Target
 from durable_cli.project import load_project
 from tests.acceptance.running_dev import WAIT_SECONDS, Dev, typed

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from durable.errors import UserInputError
-from durable_cli.client import Client, NotRunningError
+from durable_cli.client import Client
 from durable_cli.data.door import Answer, FoundObject, Names
+from durable_cli.emulator_address import NotRunningError
 from durable_cli.objects.finding import Target
 
 if TYPE_CHECKING:

@@ -146,7 +146,8 @@ def _through_own_emulator(project: Project, question: dict[str, object]) -> dict
 async def _with_own_emulator(project: Project, question: dict[str, object]) -> dict[str, object]:
     from durable.emulator import Emulator
     from durable.supervisor.spawner import HostSpawner
-    from durable_cli.client import Client, RunningEmulator
+    from durable_cli.client import Client
+    from durable_cli.emulator_address import RunningEmulator
     from durable_cli.interpreter import choose_interpreter
 
     config = replace(project.config, dev=replace(project.config.dev, ip="127.0.0.1", port=0, hosts=1))

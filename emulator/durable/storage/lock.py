@@ -54,7 +54,7 @@ class StateLock:
             while (descriptor := _open_locked(layout.lock_file)) is None:
                 holder = _holder(layout.lock_file, now_ms)
                 if not holder.has_ended or clock.monotonic() >= until:
-                    raise StateInUseError(str(layout.state), holder.text)
+                    raise StateInUseError(str(layout.state), holder.text, has_ended=holder.has_ended)
                 time.sleep(_POLL_SECONDS)
         except OSError as error:
             raise unusable(layout.lock_file, error) from error

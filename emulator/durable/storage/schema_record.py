@@ -9,6 +9,7 @@ no file of migrations and runs none.
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -20,6 +21,7 @@ from durable.storage.transaction import Transaction
 from durable.storage.vfs import vfs_name
 
 _CHECKSUMS: Final = f"SELECT checksum FROM {MIGRATIONS_TABLE} ORDER BY version"
+_HAS_RECORD: Final = f"SELECT 1 FROM object.sqlite_schema WHERE type = 'table' AND name = '{MIGRATIONS_TABLE}'"
 _ADD: Final = f"INSERT INTO {MIGRATIONS_TABLE} VALUES (?, ?, ?, ?)"
 
 
@@ -63,37 +65,55 @@ class SchemaRecord:
 
 
 def quick_checksums(path: Path) -> tuple[str, ...] | None:
-    """What an object's record says, at a third of the price of opening it as its actor does; changes nothing.
+    """What an object's record says, at a fifth of the price of opening it as its actor does; changes nothing.
 
     None when anything about it is unusual: a file that is missing, empty or damaged, a restore that was not finished.
     """
     if os.path.lexists(f"{path}-restoring"):
         return None
+    readers, vfs = _kept.readers, vfs_name()
     try:
-        connection = _opened_quickly(path)
+        reader = readers.get(vfs)
+        if reader is None:
+            reader = readers[vfs] = _reader(vfs)
+        reader.execute("ATTACH ? AS object", (_attached_as(path),))
         try:
-            try:
-                return tuple(checksum for (checksum,) in connection.execute(_CHECKSUMS))
-            except apsw.SQLError:
-                has_table = connection.execute(TABLE_EXISTS, (MIGRATIONS_TABLE,)).get
-                return None if has_table or not path.stat().st_size else ()
+            return tuple(checksum for (checksum,) in reader.execute(_CHECKSUMS))
+        except apsw.SQLError:
+            has_table = reader.execute(_HAS_RECORD).get
+            return None if has_table or not path.stat().st_size else ()
         finally:
-            connection.close()
+            reader.execute("DETACH object")
     except (apsw.Error, OSError):
+        # With whatever is attached to it.
+        readers.pop(vfs, None)
         return None
 
 
-def _opened_quickly(path: Path) -> Any:  # apsw's own stubs are partly untyped
+class _Kept(threading.local):
+    """Connections that the files are attached to in turn: to make one for each file takes as long as to read it."""
+
+    def __init__(self) -> None:
+        self.readers: dict[str | None, Any] = {}
+        """By the VFS."""
+
+
+_kept: Final = _Kept()
+
+
+def _reader(vfs: str | None) -> Any:  # apsw's own stubs are partly untyped
+    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW | apsw.SQLITE_OPEN_URI
+    reader: Any = apsw.Connection(":memory:", flags=flags, vfs=vfs)
+    reader.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    reader.execute("PRAGMA locking_mode = EXCLUSIVE")
+    return reader
+
+
+def _attached_as(path: Path) -> str:
     try:
-        has_log = bool(os.stat(f"{path}-wal").st_size)
+        if os.stat(f"{path}-wal").st_size:
+            return str(path)
     except FileNotFoundError:
-        has_log = False
-    if has_log:
-        flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW
-        connection: Any = apsw.Connection(str(path), flags=flags, vfs=vfs_name())
-        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-        return connection
+        pass
     # As a file that cannot change: SQLite would make a log beside it, if only an empty one.
-    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_NOFOLLOW | apsw.SQLITE_OPEN_URI
-    return apsw.Connection(f"file:{quote(str(path))}?immutable=1", flags=flags, vfs=vfs_name())
+    return f"file:{quote(str(path))}?immutable=1&mode=ro"

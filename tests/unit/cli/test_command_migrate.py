@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,21 @@ def test_a_state_that_somebody_holds_exits_with_4(typed, project: Path, monkeypa
     assert result.code == 4
     assert "is in use by pid " in result.err
     assert "(durable dev, since " in result.err
+
+
+def test_a_tool_that_waited_for_what_a_killed_emulator_left_does_not_wait_again(
+    typed, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    monkeypatch.setattr("durable.storage.lock.LOCK_HOLDER_ENDS_SECONDS_MAX", 0.0)
+    monkeypatch.setattr("durable_cli.project.IN_USE_PAUSE_SECONDS", 3600.0)
+    with StateLock.acquire(project / ".durable" / "state", what="durable dev"):
+        lock_file = project / ".durable" / "state" / ".lock"
+        lock_file.write_text(json.dumps({**json.loads(lock_file.read_text()), "pid": ended.pid}))
+        result = typed("migrate")
+    assert result.code == 4
+    assert "which has ended; a process that it started still runs" in result.err
 
 
 def test_a_running_emulator_is_asked(typed, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,10 +18,11 @@ from durable.storage.index import IndexRow, NamespaceIndex
 from durable.storage.layout import StateLayout
 from durable.storage.object_image import copy_image
 from durable.storage.state_db import StateDatabase
-from durable_cli.client import Client, NotRunningError, RunningEmulator
+from durable_cli.client import Client
 from durable_cli.data import door as door_module
 from durable_cli.data.door import DataDoor, each_in_parallel, with_door
 from durable_cli.data.listing_types import ListQuery
+from durable_cli.emulator_address import NotRunningError, RunningEmulator
 from durable_cli.objects.finding import Target
 from durable_cli.project import load_project
 

@@ -5,7 +5,7 @@ import errno
 import pytest
 
 from durable import errors
-from durable_cli.client import NotRunningError
+from durable_cli.emulator_address import NotRunningError
 from durable_cli.exit_codes import exit_code_of
 from durable_cli.report import StatementError
 

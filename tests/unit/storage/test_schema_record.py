@@ -94,6 +94,7 @@ def test_a_quick_look_at_what_is_unusual_says_nothing_and_makes_nothing(noted: P
     damaged = tmp_path / "damaged.sqlite"
     damaged.write_bytes(b"nothing that SQLite knows" * 1000)
     assert quick_checksums(damaged) is None
+    assert quick_checksums(noted) == ("aa", "bb")
     Path(f"{noted}-restoring").touch()
     assert quick_checksums(noted) is None
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Callable
-from functools import lru_cache
 
 import apsw
 
@@ -72,6 +71,8 @@ _SCHEMA_CHANGES = frozenset(
     for name in """CREATE_INDEX CREATE_TABLE CREATE_TRIGGER CREATE_VIEW CREATE_VTABLE DROP_INDEX DROP_TABLE DROP_TRIGGER
     DROP_VIEW DROP_VTABLE ALTER_TABLE ANALYZE REINDEX""".split()
 )
+_TELLING = _SCHEMA_CHANGES | {apsw.SQLITE_PRAGMA}
+"""What a question about these says of the statement is noted each time."""
 _NAMED_FIRST = frozenset(
     getattr(apsw, "SQLITE_" + name)
     for name in """CREATE_TABLE CREATE_VIEW CREATE_VTABLE DROP_TABLE DROP_VIEW DROP_VTABLE READ INSERT UPDATE
@@ -88,8 +89,10 @@ _LOOKING = frozenset(
 
 TRANSACTION_REASON = "transaction"
 READS_ONLY = "this tool only reads; use --write to change data"
-_VERDICTS_KEPT = 1024
-"""SQLite asks about each column that a statement reads, and again for the same statement of each object."""
+_PLAIN_MAX = 1024
+_plain: set[tuple[int, str | None, str | None, str | None]] = set()
+"""Questions that were answered with yes, and that say nothing of the statement: SQLite asks about each column that a
+statement reads, and again for the same statement of each object."""
 _RESERVED_REASON = "names that begin with _cf_ belong to the platform"
 
 
@@ -115,10 +118,18 @@ class Authorizer:
     def __call__(
         self, action: int, first: str | None, second: str | None, database: str | None, source: str | None
     ) -> int:
-        if self.trust is _ENGINE:
+        trust = self.trust
+        if trust is _ENGINE:
+            return _OK
+        question = (action, first, second, database)
+        if question in _plain and (trust is not _READER or action in _LOOKING):
             return _OK
         reason = self._objection(action, first, second, database)
         if reason is None:
+            if action not in _TELLING and not self.renames:
+                if len(_plain) >= _PLAIN_MAX:
+                    _plain.clear()
+                _plain.add(question)
             return _OK
         self.reason = reason
         return apsw.SQLITE_DENY
@@ -169,7 +180,6 @@ def _allow(first: str | None, second: str | None) -> str | None:
     return None
 
 
-@lru_cache(_VERDICTS_KEPT)
 def _check_first(first: str | None, second: str | None) -> str | None:
     if first in HIDDEN_TABLES:
         return f"{first} is not available to an object"

@@ -94,7 +94,7 @@ class NamespaceIndex:
 
     def apply(self, changes: Iterable[Change]) -> None:
         """All of them, in order, in one transaction."""
-        with _named(self.path), self._database:
+        with _named(self.path), _transaction(self._database):
             for change in changes:
                 self._apply(change)
 
@@ -165,6 +165,19 @@ class NamespaceIndex:
     def _one(self, sql: str, *bindings: str | int) -> IndexRow | None:
         rows = self._rows(sql, *bindings)
         return rows[0] if rows else None
+
+
+@contextmanager
+def _transaction(database: Any) -> Generator[None]:
+    """Not apsw's own `with database:`, which holds Python's lock, and so every other thread, until the disk is done."""
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        database.execute("COMMIT")
+    except BaseException:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+        raise
 
 
 @contextmanager

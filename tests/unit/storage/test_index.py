@@ -88,6 +88,15 @@ def test_changes_of_one_transaction_apply_in_order(index: NamespaceIndex):
     assert index.get(identity(1)) == IndexRow(identity(1), None, 9, 2, 7, 0)
 
 
+def test_one_change_that_cannot_be_made_takes_the_others_with_it_and_leaves_the_index_usable(index: NamespaceIndex):
+    with pytest.raises(TypeError):
+        index.apply([row(1), row(2, name=object())])  # type: ignore[arg-type]
+    assert index.count() == 0
+
+    index.put_many([row(1)])
+    assert index.count() == 1
+
+
 def test_a_removed_object_is_gone(index: NamespaceIndex):
     index.put_many([row(1, "a")])
 

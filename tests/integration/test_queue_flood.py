@@ -96,6 +96,9 @@ async def flood(dev: Dev, size: int, *, expected_refusals: int) -> Flood:
         asking = [asyncio.ensure_future(ask(client)) for client in crowd]
         # The object stands still all the while: whoever is answered now is turned away or asks somebody else.
         while answers.qsize() < expected_refusals:
+            for each in asking:
+                if each.done():
+                    each.result()
             assert (await other.ask(request("/order/other"))).status == 200
         others = [(await other.ask(request(f"/order/other{number}"))).status for number in range(20)]
         refused = [answers.get_nowait() for _ in range(answers.qsize())]

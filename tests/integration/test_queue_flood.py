@@ -33,6 +33,7 @@ class Counter(DurableObject):
         super().__init__(ctx, env)
         self.served = []
         self.open = False
+        self.asked = 0
 
     async def work(self, ticket):
         # A handler of 100 ms that nobody else may interrupt, as often as the test needs it to be.
@@ -43,7 +44,11 @@ class Counter(DurableObject):
         await self.ctx.block_concurrency_while(alone)
 
     def is_open(self):
+        self.asked += 1
         return self.open
+
+    def times_asked(self):
+        return self.asked
 
     def set_open(self):
         self.open = True
@@ -59,6 +64,8 @@ class Default(WorkerEntrypoint):
             await stub.work(next(tickets))
         elif what == "open":
             await stub.set_open()
+        elif what == "asked":
+            return Response.json(await stub.times_asked())
         elif what == "order":
             return Response.json(await stub.in_order())
         return Response(what)
@@ -93,7 +100,11 @@ async def flood(dev: Dev, size: int, *, expected_refusals: int) -> Flood:
         async def ask(client: RawClient) -> None:
             answers.put_nowait(await client.ask(request("/toil/a")))
 
-        asking = [asyncio.ensure_future(ask(client)) for client in crowd]
+        asking = [asyncio.ensure_future(ask(crowd[0]))]
+        # What arrives together before the section is begun is begun as well, and waits inside: no queue is full then.
+        while (await other.ask(request("/asked/flag"))).body == b"0":
+            await asyncio.sleep(0)
+        asking += [asyncio.ensure_future(ask(client)) for client in crowd[1:]]
         # The object stands still all the while: whoever is answered now is turned away or asks somebody else.
         while answers.qsize() < expected_refusals:
             for each in asking:
